@@ -1,0 +1,3 @@
+//! Arguments in, exit code out; the only place that prints an error.
+
+fn main() {}
