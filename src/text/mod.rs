@@ -1,1 +1,3 @@
-//! (being written)
+//! Strings to strings: what a reader cannot see, likeness, templates, chat turns, tables, pages. Pure; knows no run and no model.
+
+pub mod invisible;
