@@ -3,5 +3,14 @@
 //! Knows nobody: no method, no model, no screen. Everything else speaks in these words.
 
 pub mod ids;
-pub mod measures;
+pub mod number;
 pub mod reasons;
+pub mod measures;
+pub mod event;
+pub mod entry;
+pub mod journal;
+pub mod lookup;
+pub mod curves;
+pub mod view;
+pub mod command;
+pub mod folder;
