@@ -14,6 +14,11 @@ pub mod judge;
 pub mod score;
 
 pub mod pairs;
+
+pub mod signs;
 pub mod spot_check;
+pub mod suspicion;
+
+pub mod eft;
 
 pub mod statistics;
