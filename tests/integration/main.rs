@@ -1,0 +1,14 @@
+//! The one integration binary: a module for each area, so that the crate is linked once.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test stops at the first surprise, and says aloud what it skips"
+)]
+
+mod data_files;
+mod data_rankings;
+mod data_readers;
+mod data_scores;
+mod data_split;
+mod shared_data;
