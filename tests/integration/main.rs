@@ -1,0 +1,5 @@
+//! All integration tests in one binary: linking once is what makes them quick.
+
+mod world_corpus;
+mod world_oracle;
+mod world_properties;
