@@ -13,3 +13,6 @@ mod data_scores;
 mod data_split;
 mod score;
 mod shared_data;
+mod world_corpus;
+mod world_oracle;
+mod world_properties;
