@@ -1,5 +1,7 @@
 //! Agreement measures against scipy's numbers on hand-made tables, and against the published score files.
 
+#![cfg(test)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
