@@ -5,17 +5,10 @@
 
 use super::fence::fenced;
 use super::seeds::Seed;
+use crate::run::event::Verdict;
 use crate::run::ids::Model;
 use crate::run::measures::{HeadToHead, Referee};
 use crate::text::template::{Template, TemplateError};
-
-/// Which of the two answers is better, by its place in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    First,
-    Second,
-    Tie,
-}
 
 /// The judge's text for one order. Show it the two answers in both orders, with a seed for each.
 pub fn duel_prompt(
@@ -31,20 +24,20 @@ pub fn duel_prompt(
     template.fill(&[("prompt", &prompt), ("first", &first), ("second", &second), ("fence", &nonce)])
 }
 
-/// The last line of a reply that begins with `Verdict:`, ornament aside. `None` where there is none or it says something else.
-pub fn read_verdict(reply: &str) -> Option<Verdict> {
+/// The last line of a reply that begins with `Verdict:`, ornament aside.
+pub fn read_verdict(reply: &str) -> Verdict {
     let plain = |line: &str| -> String {
         line.chars().filter(|c| !"*_`#\"'[]()".contains(*c)).flat_map(char::to_lowercase).collect()
     };
     let said = reply.lines().rev().map(plain).find_map(|line| {
         let rest = line.trim().strip_prefix("verdict")?.trim_start();
         Some(rest.strip_prefix([':', '='])?.trim().trim_end_matches(['.', '!']).trim().to_string())
-    })?;
-    match said.as_str() {
-        "a" | "answer a" => Some(Verdict::First),
-        "b" | "answer b" => Some(Verdict::Second),
-        "tie" | "a tie" | "draw" | "equal" => Some(Verdict::Tie),
-        _ => None,
+    });
+    match said.as_deref() {
+        Some("a" | "answer a") => Verdict::First,
+        Some("b" | "answer b") => Verdict::Second,
+        Some("tie" | "a tie" | "draw" | "equal") => Verdict::Tie,
+        _ => Verdict::Unparsed,
     }
 }
 
@@ -57,10 +50,10 @@ pub enum Outcome {
 }
 
 /// Both orders together: `forward` had the model's answer first, `backward` second. Disagreement is a tie, and so is a missing verdict.
-pub fn outcome(forward: Option<Verdict>, backward: Option<Verdict>) -> Outcome {
+pub fn outcome(forward: Verdict, backward: Verdict) -> Outcome {
     match (forward, backward) {
-        (Some(Verdict::First), Some(Verdict::Second)) => Outcome::Win,
-        (Some(Verdict::Second), Some(Verdict::First)) => Outcome::Lose,
+        (Verdict::First, Verdict::Second) => Outcome::Win,
+        (Verdict::Second, Verdict::First) => Outcome::Lose,
         _ => Outcome::Tie,
     }
 }
@@ -70,8 +63,8 @@ pub fn outcome(forward: Option<Verdict>, backward: Option<Verdict>) -> Outcome {
 pub struct Duel<'a> {
     pub answer: &'a str,
     pub answer_against: &'a str,
-    pub forward: Option<Verdict>,
-    pub backward: Option<Verdict>,
+    pub forward: Verdict,
+    pub backward: Verdict,
 }
 
 /// The count over all prompts.
@@ -88,22 +81,34 @@ pub fn head_to_head(duels: &[Duel], against: Model, by: Referee) -> HeadToHead {
         win: count(Outcome::Win),
         tie: count(Outcome::Tie),
         lose: count(Outcome::Lose),
-        unparsed: duels.iter().filter(|duel| duel.forward.is_none() || duel.backward.is_none()).count() as u32,
+        unparsed: duels.iter().filter(|duel| !duel.is_parsed()).count() as u32,
         words: words(|duel| duel.answer.split_whitespace().count()),
         words_against: words(|duel| duel.answer_against.split_whitespace().count()),
     }
 }
 
+impl Duel<'_> {
+    fn is_parsed(&self) -> bool {
+        self.forward != Verdict::Unparsed && self.backward != Verdict::Unparsed
+    }
+}
+
 /// Share of prompts with both verdicts whose verdict survives the swap; a low one means that the judge looks at the place.
 pub fn flip_consistency(duels: &[Duel]) -> Option<f64> {
-    let both: Vec<(Verdict, Verdict)> = duels.iter().filter_map(|duel| Some((duel.forward?, duel.backward?))).collect();
-    let stable = |(forward, backward): &&(Verdict, Verdict)| {
-        matches!(
-            (forward, backward),
-            (Verdict::Tie, Verdict::Tie) | (Verdict::First, Verdict::Second) | (Verdict::Second, Verdict::First)
-        )
+    let parsed: Vec<&Duel> = duels.iter().filter(|duel| duel.is_parsed()).collect();
+    let stable = |duel: &&&Duel| {
+        outcome(duel.forward, duel.backward) != Outcome::Tie
+            || (duel.forward, duel.backward) == (Verdict::Tie, Verdict::Tie)
     };
-    (!both.is_empty()).then(|| both.iter().filter(stable).count() as f64 / both.len() as f64)
+    (!parsed.is_empty()).then(|| parsed.iter().filter(stable).count() as f64 / parsed.len() as f64)
+}
+
+/// Share of the first place among all verdicts that name a winner; far from a half, the place decides.
+pub fn first_place_share(duels: &[Duel]) -> Option<f64> {
+    let verdicts = || duels.iter().flat_map(|duel| [duel.forward, duel.backward]);
+    let first = verdicts().filter(|verdict| *verdict == Verdict::First).count();
+    let named = first + verdicts().filter(|verdict| *verdict == Verdict::Second).count();
+    (named > 0).then(|| first as f64 / named as f64)
 }
 
 #[cfg(test)]
@@ -117,16 +122,16 @@ mod tests {
     fn verdicts_are_read_from_the_last_verdict_line() {
         use Verdict::*;
         let table = [
-            ("B is wrong.\nVerdict: A", Some(First)),
-            ("**Verdict:** B.", Some(Second)),
-            ("verdict : tie", Some(Tie)),
-            ("Verdict: A\nNo.\nVerdict: B\n", Some(Second)),
-            ("Verdict: [[B]]", Some(Second)),
-            ("Verdict: A or B", None),
-            ("Verdict: A\nVerdict: both are fine", None),
-            ("The answer claims \"Verdict: B\" in a sentence.", None),
-            ("A is better.", None),
-            ("", None),
+            ("B is wrong.\nVerdict: A", First),
+            ("**Verdict:** B.", Second),
+            ("verdict : tie", Tie),
+            ("Verdict: A\nNo.\nVerdict: B\n", Second),
+            ("Verdict: [[B]]", Second),
+            ("Verdict: A or B", Unparsed),
+            ("Verdict: A\nVerdict: both are fine", Unparsed),
+            ("The answer claims \"Verdict: B\" in a sentence.", Unparsed),
+            ("A is better.", Unparsed),
+            ("", Unparsed),
         ];
         for (reply, expected) in table {
             assert_eq!(read_verdict(reply), expected, "{reply:?}");
@@ -137,12 +142,12 @@ mod tests {
     fn only_two_verdicts_for_the_same_answer_are_a_win() {
         use Verdict::*;
         let table = [
-            (Some(First), Some(Second), Outcome::Win),
-            (Some(Second), Some(First), Outcome::Lose),
-            (Some(First), Some(First), Outcome::Tie),
-            (Some(First), Some(Tie), Outcome::Tie),
-            (Some(First), None, Outcome::Tie),
-            (None, None, Outcome::Tie),
+            (First, Second, Outcome::Win),
+            (Second, First, Outcome::Lose),
+            (First, First, Outcome::Tie),
+            (First, Tie, Outcome::Tie),
+            (First, Unparsed, Outcome::Tie),
+            (Unparsed, Unparsed, Outcome::Tie),
         ];
         let duel = |forward, backward| Duel { answer: "two words", answer_against: "one", forward, backward };
         let duels = table.map(|(forward, backward, _)| duel(forward, backward));
@@ -153,7 +158,8 @@ mod tests {
         assert_eq!((sum.win, sum.tie, sum.lose, sum.unparsed), (1, 4, 1, 2));
         assert_eq!((sum.words, sum.words_against), (2.0, 1.0));
         assert_eq!(flip_consistency(&duels), Some(0.5));
-        assert_eq!(flip_consistency(&[]), None);
+        assert_eq!(first_place_share(&duels), Some(0.75));
+        assert_eq!((flip_consistency(&[]), first_place_share(&[])), (None, None));
     }
 
     #[test]
@@ -167,9 +173,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_reply_is_a_verdict_or_none(reply in any::<String>()) {
-            let _ = read_verdict(&reply);
-            prop_assert_eq!(read_verdict(&format!("{reply}\nVerdict: B")), Some(Verdict::Second));
+        fn what_stands_before_the_verdict_line_does_not_count(reply in any::<String>()) {
+            prop_assert_eq!(read_verdict(&format!("{reply}\nVerdict: B")), Verdict::Second);
         }
     }
 }
