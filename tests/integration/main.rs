@@ -6,6 +6,7 @@
     reason = "a test stops at the first surprise, and says aloud what it skips"
 )]
 
+mod agreement;
 mod data_files;
 mod data_rankings;
 mod data_readers;
