@@ -1,4 +1,4 @@
-//! The one integration binary: a module for each area, so that the crate is linked once.
+//! The one integration binary: every file here is an area, its tests are data tables with sentences as names.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -11,4 +11,5 @@ mod data_rankings;
 mod data_readers;
 mod data_scores;
 mod data_split;
+mod score;
 mod shared_data;
