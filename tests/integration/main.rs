@@ -13,3 +13,4 @@ mod data_scores;
 mod data_split;
 mod score;
 mod shared_data;
+mod text_pages;
