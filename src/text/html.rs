@@ -53,8 +53,9 @@ impl Html {
             self.add(&format!("<caption>{}</caption>\n", escape(caption)));
         }
         self.add("<thead><tr>");
-        for name in table.columns() {
-            self.add(&format!("<th scope=\"col\">{}</th>", escape(name)));
+        for (i, name) in table.columns().iter().enumerate() {
+            let class = if table.is_numeric(i) { " class=\"number\"" } else { "" };
+            self.add(&format!("<th scope=\"col\"{class}>{}</th>", escape(name)));
         }
         self.add("</tr></thead>\n<tbody>\n");
         for row in table.rows() {
@@ -146,7 +147,7 @@ pre{background:var(--box);border:1px solid var(--line);padding:.75rem;white-spac
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}\n\
 caption{text-align:left;color:var(--faint);padding:.25rem 0}\n\
 th,td{border-bottom:1px solid var(--line);padding:.3rem .7rem;text-align:left;vertical-align:top}\n\
-td.number{text-align:right}\n\
+td.number,th.number{text-align:right}\n\
 td.none{color:var(--faint)}\n\
 td.text{white-space:pre-wrap;overflow-wrap:anywhere;unicode-bidi:isolate;max-width:32rem}\n\
 figure{margin:1rem 0;max-width:44rem}\n\

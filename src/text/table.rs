@@ -109,6 +109,13 @@ impl Table {
         &self.rows
     }
 
+    /// True for a column whose cells, where there are any, are all numbers.
+    pub fn is_numeric(&self, column: usize) -> bool {
+        let mut cells =
+            self.rows.iter().filter_map(|row| row.get(column)).filter(|cell| **cell != Cell::Nothing).peekable();
+        cells.peek().is_some() && cells.all(Cell::is_numeric)
+    }
+
     /// RFC 4180: a header, commas, CRLF, quotes doubled. Nothing is an empty field and an empty text is `""`.
     pub fn to_csv(&self) -> String {
         let mut out = String::new();
@@ -143,13 +150,7 @@ impl Table {
     pub fn to_plain(&self, width: Option<usize>) -> String {
         let header: Vec<String> = self.columns.iter().map(|name| visible(name).replace('\n', "↵")).collect();
         let rows: Vec<Vec<String>> = self.rows.iter().map(|row| row.iter().map(Cell::shown).collect()).collect();
-        let numeric: Vec<bool> = (0..header.len())
-            .map(|i| {
-                let mut cells =
-                    self.rows.iter().filter_map(|row| row.get(i)).filter(|cell| **cell != Cell::Nothing).peekable();
-                cells.peek().is_some() && cells.all(Cell::is_numeric)
-            })
-            .collect();
+        let numeric: Vec<bool> = (0..header.len()).map(|i| self.is_numeric(i)).collect();
         let mut widths: Vec<usize> = header.iter().map(|name| name.width()).collect();
         for row in &rows {
             for (width, cell) in widths.iter_mut().zip(row) {

@@ -374,7 +374,18 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-        every_reader_stands(&bytes);
+        for beginning in [&b""[..], b"\x1F\x8B\x08\0\0\0\0\0\0\x03", b"\x28\xB5\x2F\xFD", b"[", b"\xEF\xBB\xBF{"] {
+            every_reader_stands(&[beginning, &bytes].concat());
+        }
+    }
+
+    #[test]
+    fn a_packed_file_with_one_wrong_byte_is_read_or_refused(at in any::<prop::sample::Index>(), wrong: u8, text in pieces()) {
+        for mut bytes in [gzip(&text), zstd(&text)] {
+            let at = at.index(bytes.len());
+            bytes[at] = wrong;
+            every_reader_stands(&bytes);
+        }
     }
 
     #[test]
