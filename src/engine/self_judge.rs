@@ -63,11 +63,5 @@ pub fn read(reply: Reply) -> Judgement {
     let rationale = reading.line.as_ref().map_or(reply.text.as_str(), |line| &reply.text[..line.start]);
     let contradicts = reading.score.is_ok_and(|score| contradiction(rationale, score).is_some());
     let span = reading.number.map(|number| (number.start as u32, number.end as u32));
-    Judgement {
-        truncated: reply.ended == Ended::Length,
-        score: reading.score,
-        span,
-        contradicts,
-        reply: reply.text,
-    }
+    Judgement { truncated: reply.ended == Ended::Length, score: reading.score, span, contradicts, reply: reply.text }
 }
