@@ -23,5 +23,8 @@ pub mod eft;
 
 pub mod agreement;
 pub mod head_to_head;
+pub mod held_out;
+pub mod phrases;
+pub mod spread;
 
 pub mod statistics;
