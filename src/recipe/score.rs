@@ -21,10 +21,19 @@ pub struct Reading {
     pub line: Option<Range<usize>>,
     /// The number in it.
     pub number: Option<Range<usize>>,
+    /// Where the deciding mention of the score begins: what stands before it is the rationale.
+    pub start: Option<usize>,
     /// How often the reply names a score; more than one is worth a look.
     pub marks: u32,
     /// Two of these name different numbers, anywhere in the reply.
     pub conflicting: bool,
+}
+
+impl Reading {
+    /// What the reply says before its verdict; all of it where there is none. A verdict may share its line with the rationale.
+    pub fn rationale<'a>(&self, reply: &'a str) -> &'a str {
+        self.start.and_then(|start| reply.get(..start)).unwrap_or(reply)
+    }
 }
 
 /// Finds the reply's verdict.
@@ -48,10 +57,18 @@ pub fn read_score(reply: &str) -> Reading {
     // A verdict on a line of its own, if there is any; else a score inside a sentence.
     let decisive = lines.iter().rev().find(|line| line.anchored).or(lines.last());
     let Some(line) = decisive else {
-        return Reading { score: Err(Unscored::Missing), line: None, number: None, marks: count, conflicting };
+        return Reading {
+            score: Err(Unscored::Missing),
+            line: None,
+            number: None,
+            start: None,
+            marks: count,
+            conflicting,
+        };
     };
     let (score, number) = verdict(&line.marks);
-    Reading { score, line: Some(line.span.clone()), number, marks: count, conflicting }
+    let start = line.marks.first().map(|mark| mark.start);
+    Reading { score, line: Some(line.span.clone()), number, start, marks: count, conflicting }
 }
 
 struct Line {
@@ -62,6 +79,7 @@ struct Line {
 
 /// One place where a line names a score.
 struct Mark {
+    start: usize,
     value: Result<(f64, Range<usize>), Unscored>,
     /// Nothing but ornament and words such as `final` stands before it.
     anchored: bool,
@@ -110,7 +128,11 @@ fn marks(chars: &[(usize, char)]) -> Vec<Mark> {
         if here && begins {
             let after = at + WORD.len();
             if let Some(value) = after_colon(chars, after) {
-                found.push(Mark { value: read_value(chars, value), anchored: is_anchored(&chars[..at]) });
+                found.push(Mark {
+                    start: chars[at].0,
+                    value: read_value(chars, value),
+                    anchored: is_anchored(&chars[..at]),
+                });
             }
             at = after;
         } else {

@@ -108,6 +108,20 @@ fn the_spans_point_at_the_line_and_the_number() {
 }
 
 #[test]
+fn the_rationale_is_what_stands_before_the_verdict() {
+    let table = [
+        ("Good work.\nScore: 4\nBye.", "Good work.\n"),
+        ("review : it adds needless words . score : 4", "review : it adds needless words . "),
+        ("It says score: 5.\nNot so.\n**Score:** 1", "It says score: 5.\nNot so.\n**"),
+        ("No verdict here.", "No verdict here."),
+        ("Score: 4", ""),
+    ];
+    for (reply, expected) in table {
+        assert_eq!(read_score(reply).rationale(reply), expected, "{reply:?}");
+    }
+}
+
+#[test]
 fn repeated_scores_are_counted_and_conflicts_shown() {
     let table =
         [("Score: 5\nScore: 5", 2, false), ("Score: 5\nScore: 4", 2, true), ("Score: 5", 1, false), ("", 0, false)];
