@@ -124,7 +124,9 @@ fn marks(chars: &[(usize, char)]) -> Vec<Mark> {
     let mut at = 0;
     while at + WORD.len() <= chars.len() {
         let here = chars[at..].iter().map(|(_, c)| *c).zip(WORD.chars()).all(|(a, b)| a == b);
-        let begins = at == 0 || !chars[at - 1].1.is_alphanumeric();
+        let before = |back: usize| at.checked_sub(back).map_or(' ', |at| chars[at].1);
+        // `_score_` is emphasis, `total_score` a name in a program.
+        let begins = !before(1).is_alphanumeric() && (before(1) != '_' || !before(2).is_alphanumeric());
         if here && begins {
             let after = at + WORD.len();
             if let Some(value) = after_colon(chars, after) {
@@ -147,7 +149,8 @@ fn after_colon(chars: &[(usize, char)], mut at: usize) -> Option<usize> {
     const LONGEST_BRACKET: usize = 24;
     while let Some((_, c)) = chars.get(at) {
         match c {
-            ':' | '=' => return Some(at + 1),
+            // A colon only: `score = 0` is what judges write who have taken to programming.
+            ':' => return Some(at + 1),
             '(' => {
                 let close = chars[at..].iter().take(LONGEST_BRACKET).position(|(_, c)| *c == ')')?;
                 at += close + 1;
@@ -167,7 +170,7 @@ fn is_anchored(before: &[(usize, char)]) -> bool {
 }
 
 fn read_value(chars: &[(usize, char)], mut at: usize) -> Result<(f64, Range<usize>), Unscored> {
-    while chars.get(at).is_some_and(|(_, c)| is_ornament(*c) || matches!(c, ':')) {
+    while chars.get(at).is_some_and(|(_, c)| is_ornament(*c) || *c == ':') {
         at += 1;
     }
     let (value, number, mut at) = number_at(chars, at).ok_or(Unscored::NotANumber)?;
@@ -219,7 +222,7 @@ fn skip_joints(chars: &[(usize, char)], mut at: usize) -> (usize, Joint) {
         } else if *c == '/' {
             joint = Joint::Scale;
             at += 1;
-        } else if c.is_whitespace() || "*_`\"',-–—~|&?".contains(*c) {
+        } else if c.is_whitespace() || "*_`\"',-–—~|&?+=".contains(*c) {
             at += 1;
         } else if c.is_ascii_digit() {
             return (at, joint);

@@ -57,3 +57,17 @@ fn verdicts_of_a_published_judge_are_read_from_its_own_turn() {
     }
     assert_eq!((same, missing), (797, 3));
 }
+
+#[test]
+fn a_collapsed_judge_is_no_artefact_of_the_parser() {
+    let Some(all) = completions("scores_M2.jsonl") else { return };
+    let (mut parsed, mut rescued) = (0, 0);
+    for one in &all {
+        let (_, reply) = one.reasoning.split_once("up to 100 words.\n    <|im_end|>").unwrap();
+        let found = read_score(reply).score.is_ok();
+        parsed += u32::from(found);
+        rescued += u32::from(found && one.score < 0);
+    }
+    // The file says 173 of 800, by the first digit after the word. What is refused of these: two answers, 10 and 25 points, sums.
+    assert_eq!((parsed, rescued), (166, 3));
+}
