@@ -5,9 +5,9 @@
 
 use std::io::BufRead;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use super::lines::{Line, Opened, as_text, damaged, too_long};
+use super::lines::{Line, Opened, as_text, stopped, too_long};
 
 /// Where the scan stands between two elements.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -21,8 +21,19 @@ enum Stand {
 /// The elements of the file's one array, in order.
 pub struct Elements {
     opened: Opened,
+    scan: Scan,
+}
+
+/// How far the scan has come.
+struct Scan {
     line: u64,
     stand: Stand,
+}
+
+/// Why a scan of some bytes ended before them.
+enum Found {
+    Element,
+    Fault(&'static str),
 }
 
 /// The element being gathered.
@@ -49,31 +60,30 @@ impl Gathered {
         !self.in_string && self.depth == 0 && matches!(byte, b',' | b']')
     }
 
-    fn push(&mut self, byte: u8, cap: usize) {
-        if self.in_string {
-            match byte {
-                _ if self.escaped => self.escaped = false,
-                b'\\' => self.escaped = true,
-                b'"' => self.in_string = false,
-                _ => {}
+    /// Takes the bytes that certainly belong to the element, at least one; the answer is how many.
+    fn take(&mut self, bytes: &[u8], cap: usize) -> usize {
+        let mut taken = 1;
+        match (self.in_string, bytes.first()) {
+            (true, _) if self.escaped => self.escaped = false,
+            (true, Some(b'\\')) => self.escaped = true,
+            (true, Some(b'"')) => self.in_string = false,
+            // Most of a file is the inside of strings: go on to the next byte that means something.
+            (true, _) => {
+                taken = bytes.iter().position(|b| matches!(b, b'"' | b'\\' | b'\n')).unwrap_or(bytes.len()).max(1)
             }
-        } else {
-            match byte {
-                b'"' => self.in_string = true,
-                b'{' | b'[' => self.depth += 1,
-                b'}' | b']' => self.depth = self.depth.saturating_sub(1),
-                _ => {}
-            }
+            (false, Some(b'"')) => self.in_string = true,
+            (false, Some(b'{' | b'[')) => self.depth += 1,
+            (false, Some(b'}' | b']')) => self.depth = self.depth.saturating_sub(1),
+            (false, _) => {}
         }
-        if self.too_long {
-            return;
-        }
-        if self.bytes.len() >= cap {
+        if !self.too_long && self.bytes.len() + taken > cap {
             self.too_long = true;
             self.bytes = Vec::new();
-        } else {
-            self.bytes.push(byte);
         }
+        if !self.too_long {
+            self.bytes.extend_from_slice(&bytes[..taken]);
+        }
+        taken
     }
 
     fn into_line(self, cap: usize) -> Line {
@@ -84,71 +94,89 @@ impl Gathered {
 
 impl Elements {
     pub fn new(opened: Opened) -> Self {
-        Elements { opened, line: 1, stand: Stand::BeforeArray }
+        Elements { opened, scan: Scan { line: 1, stand: Stand::BeforeArray } }
     }
 
     /// The next element, or `None` at the end of the file.
     pub fn next_line(&mut self) -> Result<Option<Line>> {
         let cap = self.opened.limits.line_bytes;
-        let mut gathered = Gathered::new(self.line);
-        while let Some(byte) = self.next_byte()? {
-            if byte == b'\n' {
-                self.line += 1;
+        let mut gathered = Gathered::new(self.scan.line);
+        while self.scan.stand != Stand::AtEnd {
+            let bytes =
+                self.opened.reader.fill_buf().map_err(|error| stopped(&self.opened.path, self.scan.line, &error))?;
+            if bytes.is_empty() {
+                return Ok(self.scan.end(&gathered));
             }
-            match self.stand {
+            let (used, found) = self.scan.go_on(bytes, &mut gathered, cap);
+            self.opened.reader.consume(used);
+            match found {
+                None => {}
+                Some(Found::Element) => return Ok(Some(gathered.into_line(cap))),
+                Some(Found::Fault(why)) => {
+                    return Ok(Some(Line { number: self.scan.line, text: Err(why.to_string()) }));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Scan {
+    /// Looks at bytes until an element ends; the answer is how many were used up and what was found.
+    fn go_on(&mut self, bytes: &[u8], gathered: &mut Gathered, cap: usize) -> (usize, Option<Found>) {
+        let mut used = 0;
+        while let Some(&byte) = bytes.get(used) {
+            let mut taken = 1;
+            let found = match self.stand {
                 Stand::BeforeArray => {
                     if byte == b'[' {
                         self.stand = Stand::InArray;
                     }
+                    None
                 }
                 Stand::InArray if gathered.ends_with(byte) => {
                     if byte == b']' {
                         self.stand = Stand::AfterArray;
-                        if gathered.begun() {
-                            return Ok(Some(gathered.into_line(cap)));
-                        }
-                    } else if gathered.begun() {
-                        return Ok(Some(gathered.into_line(cap)));
-                    } else {
-                        let why = "an element is missing before this comma; is the array cut together by hand?";
-                        return Ok(Some(Line { number: self.line, text: Err(why.to_string()) }));
+                    }
+                    match (gathered.begun(), byte) {
+                        (true, _) => Some(Found::Element),
+                        (false, b']') => None,
+                        (false, _) => Some(Found::Fault(
+                            "an element is missing before this comma; is the array cut together by hand?",
+                        )),
                     }
                 }
+                Stand::InArray if !gathered.begun() && byte.is_ascii_whitespace() => None,
                 Stand::InArray => {
-                    if gathered.begun() || !byte.is_ascii_whitespace() {
-                        if !gathered.begun() {
-                            gathered.began = self.line;
-                        }
-                        gathered.push(byte, cap);
+                    if !gathered.begun() {
+                        gathered.began = self.line;
                     }
+                    taken = gathered.take(&bytes[used..], cap);
+                    None
                 }
                 Stand::AfterArray if !byte.is_ascii_whitespace() => {
                     self.stand = Stand::AtEnd;
-                    let why = "there is text after the end of the array, which is not read; one array a file, or one object a line";
-                    return Ok(Some(Line { number: self.line, text: Err(why.to_string()) }));
+                    Some(Found::Fault(
+                        "there is text after the end of the array, which is not read; one array a file, or one object a line",
+                    ))
                 }
-                Stand::AfterArray => {}
-                Stand::AtEnd => return Ok(None),
+                Stand::AfterArray | Stand::AtEnd => None,
+            };
+            // A run of more than one byte holds no line end.
+            self.line += u64::from(byte == b'\n');
+            used += taken;
+            if found.is_some() {
+                return (used, found);
             }
         }
-        let open = self.stand == Stand::InArray;
-        self.stand = Stand::AtEnd;
-        if !open {
-            return Ok(None);
-        }
-        let why = "the file ends before the array does; it was cut, fetch it again".to_string();
-        Ok(Some(Line { number: if gathered.begun() { gathered.began } else { self.line }, text: Err(why) }))
+        (used, None)
     }
 
-    fn next_byte(&mut self) -> Result<Option<u8>> {
-        if self.stand == Stand::AtEnd {
-            return Ok(None);
-        }
-        let byte =
-            self.opened.reader.fill_buf().with_context(|| damaged(&self.opened.path, self.line))?.first().copied();
-        if byte.is_some() {
-            self.opened.reader.consume(1);
-        }
-        Ok(byte)
+    /// What the end of the file means where the scan stands.
+    fn end(&mut self, gathered: &Gathered) -> Option<Line> {
+        let open = self.stand == Stand::InArray;
+        self.stand = Stand::AtEnd;
+        let why = "the file ends before the array does; it was cut, fetch it again".to_string();
+        open.then(|| Line { number: if gathered.begun() { gathered.began } else { self.line }, text: Err(why) })
     }
 }

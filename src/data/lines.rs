@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use flate2::bufread::MultiGzDecoder;
 
 /// What a file may cost. The defaults fit every public preference set; tests use small ones.
@@ -21,11 +21,13 @@ pub struct Limits {
     pub ratio: u64,
     /// See `ratio`.
     pub ratio_from: u64,
+    /// The most rows: they are all kept in memory, and a small row takes far more of it than of the file.
+    pub rows: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { line_bytes: 8 << 20, unpacked_bytes: 4 << 30, ratio: 250, ratio_from: 64 << 20 }
+        Limits { line_bytes: 8 << 20, unpacked_bytes: 4 << 30, ratio: 100, ratio_from: 64 << 20, rows: 10_000_000 }
     }
 }
 
@@ -75,7 +77,7 @@ pub fn open(path: &Path, limits: Limits) -> Result<Opened> {
     } else {
         Box::new(packed)
     };
-    let (head, mut reader) = peek(unpacked).with_context(|| damaged(path, 1))?;
+    let (head, mut reader) = peek(unpacked).map_err(|error| stopped(path, 1, &error))?;
     if let Some(what) = not_rows(&head) {
         bail!("{}: {what}", path.display());
     }
@@ -88,9 +90,14 @@ pub fn open(path: &Path, limits: Limits) -> Result<Opened> {
     Ok(Opened { path: path.to_path_buf(), reader: Box::new(reader), limits, is_array })
 }
 
-/// What to say when the stream itself breaks: rows before the break are not used, because a cut file would pass for a whole one.
-pub(super) fn damaged(path: &Path, line: u64) -> String {
-    format!("{}:{line}: reading stopped here, and nothing of the file is used; fetch or pack it again", path.display())
+/// A stream that broke. Rows before the break are not used, because a cut file would pass for a whole one.
+pub(super) fn stopped(path: &Path, line: u64, error: &io::Error) -> anyhow::Error {
+    let advice = match error.kind() {
+        // The reason says what to do.
+        io::ErrorKind::QuotaExceeded => "",
+        _ => "; the file is not whole, fetch or pack it again",
+    };
+    anyhow!("{}:{line}: reading stopped here and nothing of the file is used: {error}{advice}", path.display())
 }
 
 /// A source whose head was read already, and is handed out again first.
@@ -147,10 +154,11 @@ impl<R: Read> Read for Capped<R> {
         let n = self.inner.read(buffer)?;
         self.spent += n as u64;
         if self.spent > self.cap {
-            return Err(io::Error::other(format!(
-                "it unpacks to more than {} bytes, far more than its size allows; if that is right, unpack it first",
+            let why = format!(
+                "it unpacks to more than {} bytes, far more than its size promises; if that is right, unpack it first",
                 self.cap
-            )));
+            );
+            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, why));
         }
         Ok(n)
     }
@@ -179,13 +187,13 @@ impl Lines {
                 .by_ref()
                 .take(cap as u64 + 1)
                 .read_until(b'\n', &mut bytes)
-                .with_context(|| damaged(&self.opened.path, number))?;
+                .map_err(|error| stopped(&self.opened.path, number, &error))?;
             if bytes.is_empty() {
                 return Ok(None);
             }
             if bytes.len() > cap && bytes.last() != Some(&b'\n') {
                 drop(bytes);
-                reader.skip_until(b'\n').with_context(|| damaged(&self.opened.path, number))?;
+                reader.skip_until(b'\n').map_err(|error| stopped(&self.opened.path, number, &error))?;
                 return Ok(Some(Line { number, text: Err(too_long("line", cap)) }));
             }
             while matches!(bytes.last(), Some(b'\n' | b'\r')) {

@@ -137,6 +137,13 @@ pub(super) fn each_row(
         if opened.is_array { Source::Array(Elements::new(opened)) } else { Source::Lines(Lines::new(opened)) };
     while let Some(Line { number, text }) = source.next_line()? {
         account.seen += 1;
+        if account.seen > limits.rows {
+            bail!(
+                "{}:{number}: the file has more than {} rows, which are too many to keep in memory; give a part of it",
+                path.display(),
+                limits.rows
+            );
+        }
         let outcome = text.and_then(|text| object(&text)).and_then(|members| {
             account.remember_keys(&members);
             take(&mut account, number, &members)

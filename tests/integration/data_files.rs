@@ -153,7 +153,7 @@ fn a_stream_that_unpacks_to_too_much_or_breaks_is_an_error_that_names_the_place(
     let table: Vec<(&str, Vec<u8>, Limits, &str)> = vec![
         ("gzip over the cap", gzip(many.as_bytes()), small, "unpacks to more than 1048576 bytes"),
         ("zstd over the cap", zstd(many.as_bytes()), small, "unpacks to more than 1048576 bytes"),
-        ("zstd over the ratio", zstd(many.as_bytes()), steep, "far more than its size allows"),
+        ("zstd over the ratio", zstd(many.as_bytes()), steep, "far more than its size promises"),
         ("cut gzip", cut(gzip(noise.as_bytes())), Limits::default(), "nothing of the file is used"),
         ("cut zstd", cut(zstd(noise.as_bytes())), Limits::default(), "nothing of the file is used"),
         ("gzip with a flipped bit", flipped(gzip(noise.as_bytes())), Limits::default(), "nothing of the file is used"),
@@ -169,6 +169,9 @@ fn a_stream_that_unpacks_to_too_much_or_breaks_is_an_error_that_names_the_place(
         assert!(error.contains(expected), "{name}: {error}");
         assert!(error.contains("rows.jsonl:"), "{name}: {error}");
     }
+    let few = Limits { rows: 39_999, ..Limits::default() };
+    let error = format!("{:#}", read(many.as_bytes(), few).expect_err("more rows than the limit"));
+    assert!(error.contains("rows.jsonl:40000: the file has more than 39999 rows"), "{error}");
     assert_eq!(read(many.as_bytes(), small).unwrap().rows.len(), 40_000, "a plain file is as large as it is");
 }
 
@@ -371,7 +374,18 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-        every_reader_stands(&bytes);
+        for beginning in [&b""[..], b"\x1F\x8B\x08\0\0\0\0\0\0\x03", b"\x28\xB5\x2F\xFD", b"[", b"\xEF\xBB\xBF{"] {
+            every_reader_stands(&[beginning, &bytes].concat());
+        }
+    }
+
+    #[test]
+    fn a_packed_file_with_one_wrong_byte_is_read_or_refused(at in any::<prop::sample::Index>(), wrong: u8, text in pieces()) {
+        for mut bytes in [gzip(&text), zstd(&text)] {
+            let at = at.index(bytes.len());
+            bytes[at] = wrong;
+            every_reader_stands(&bytes);
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod judge_replies;
 mod likeness;
 mod score;
 mod shared_data;
+mod text_pages;
 mod world_corpus;
 mod world_oracle;
 mod world_properties;
