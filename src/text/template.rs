@@ -100,6 +100,14 @@ impl Template {
         Ok(out)
     }
 
+    /// Bytes before the first slot: the same in every filled text.
+    pub fn fixed_prefix(&self) -> usize {
+        match self.pieces.first() {
+            Some(Piece::Literal(text)) => text.len(),
+            _ => 0,
+        }
+    }
+
     pub fn pieces(&self) -> &[Piece] {
         &self.pieces
     }

@@ -12,6 +12,8 @@ mod data_rankings;
 mod data_readers;
 mod data_scores;
 mod data_split;
+mod judge_replies;
+mod likeness;
 mod score;
 mod shared_data;
 mod text_pages;
