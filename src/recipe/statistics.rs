@@ -99,20 +99,25 @@ pub fn kendall_tau_b(a: &[f64], b: &[f64]) -> Option<f64> {
     let n = a.len().min(b.len());
     let mut points: Vec<(f64, f64)> = a.iter().copied().zip(b.iter().copied()).collect();
     points.sort_by(|x, y| x.0.total_cmp(&y.0).then(x.1.total_cmp(&y.1)));
-    let pairs = |same: usize| (same * same.saturating_sub(1) / 2) as f64;
-    let tied = |equal: &dyn Fn(&(f64, f64), &(f64, f64)) -> bool, points: &[(f64, f64)]| {
-        points.chunk_by(|x, y| equal(x, y)).map(|run| pairs(run.len())).sum::<f64>()
-    };
-    let (tied_a, tied_both) = (tied(&|x, y| x.0 == y.0, &points), tied(&|x, y| x == y, &points));
+    let firsts: Vec<f64> = points.iter().map(|point| point.0).collect();
     let mut seconds: Vec<f64> = points.iter().map(|point| point.1).collect();
+    let (tied_a, tied_both) = (tied_pairs(&firsts), tied_pairs(&points));
     let mut room = seconds.clone();
     let swaps = sort_counting_swaps(&mut seconds, &mut room) as f64;
-    let tied_b = seconds.chunk_by(|x, y| x == y).map(|run| pairs(run.len())).sum::<f64>();
-    let all = pairs(n);
+    let (tied_b, all) = (tied_pairs(&seconds), pairs_among(n));
     // Concordant minus discordant pairs.
     let surplus = all - tied_a - tied_b + tied_both - 2.0 * swaps;
     let (left, right) = (all - tied_a, all - tied_b);
     (left > 0.0 && right > 0.0).then(|| (surplus / left.sqrt() / right.sqrt()).clamp(-1.0, 1.0))
+}
+
+fn pairs_among(n: usize) -> f64 {
+    (n * n.saturating_sub(1) / 2) as f64
+}
+
+/// Pairs of equal values in a sorted list.
+fn tied_pairs<T: PartialEq>(sorted: &[T]) -> f64 {
+    sorted.chunk_by(|a, b| a == b).map(|run| pairs_among(run.len())).sum()
 }
 
 /// Merge sort; the answer is how many pairs stood in the wrong order.
