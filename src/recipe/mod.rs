@@ -21,4 +21,7 @@ pub mod suspicion;
 
 pub mod eft;
 
+pub mod agreement;
+pub mod head_to_head;
+
 pub mod statistics;

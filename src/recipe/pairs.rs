@@ -17,7 +17,7 @@ pub struct PairSettings {
     pub min_margin: f64,
     /// Meta-Rewarding's length control, 0 to 1: the chosen answer is the shortest of those whose score lies within this part of
     /// the range below the best, the rejected one the longest within the same part above the worst. 0: off.
-    pub length_control: f64,
+    pub length_rho: f64,
     /// Chosen and rejected that are more alike than this (ROUGE-L F1) teach nothing.
     pub max_likeness: f64,
     /// Skip the prompt when its chosen or rejected answer was cut off by the length limit.
@@ -30,7 +30,7 @@ impl Default for PairSettings {
     fn default() -> Self {
         PairSettings {
             min_margin: 0.0,
-            length_control: 0.0,
+            length_rho: 0.0,
             max_likeness: 0.95,
             skip_truncated: true,
             drop_low_policy_margin: 0.0,
@@ -84,8 +84,8 @@ pub fn choose_pair(candidates: &[Candidate], settings: &PairSettings) -> Result<
     if best.1 - worst.1 <= SAME {
         return Err(NoPair::Tie);
     }
-    let (best, worst) = if settings.length_control > 0.0 {
-        length_controlled(candidates, &scored, (best, worst), settings.length_control)
+    let (best, worst) = if settings.length_rho > 0.0 {
+        length_controlled(candidates, &scored, (best, worst), settings.length_rho)
     } else {
         (best, worst)
     };
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn length_control_takes_the_shorter_good_and_the_longer_bad() {
-        let settings = |rho| PairSettings { length_control: rho, ..PairSettings::default() };
+        let settings = |rho| PairSettings { length_rho: rho, ..PairSettings::default() };
         let scored = of([Some(5.0), Some(4.6), Some(1.0), Some(1.2)]);
         assert_eq!(places(choose_pair(&scored, &settings(0.0))), Ok((0, 2)));
         assert_eq!(places(choose_pair(&scored, &settings(0.1))), Ok((1, 2)));

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::seeds::Stream;
 use super::statistics::wilson;
+use crate::run::event::{Picked, Queued};
 use crate::run::ids::PromptId;
 use crate::run::measures::Interval;
 
@@ -29,28 +30,12 @@ impl Default for SpotCheckSettings {
     }
 }
 
-/// Why a pair stands in the queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Picked {
-    Suspicious,
-    Evidence,
-    Random,
-}
-
 /// A pair that may be queued.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Suspect {
     pub pair: PromptId,
     pub suspicion: f64,
     pub margin: f64,
-}
-
-/// A pair in the queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Queued {
-    pub pair: PromptId,
-    pub picked: Picked,
 }
 
 /// The queue in the order of showing: suspicious ones first (ties: the smaller margin), then evidence, then the random part.
@@ -122,7 +107,8 @@ mod tests {
         let queue = queue(&pairs(100), &evidence, &settings, &mut Seed::root(1).stream());
         let of =
             |picked| queue.iter().filter(|item| item.picked == picked).map(|item| item.pair.number).collect::<Vec<_>>();
-        assert!(queue.is_sorted_by_key(|item| item.picked));
+        let order = [Picked::Suspicious, Picked::Evidence, Picked::Random];
+        assert!(queue.is_sorted_by_key(|item| order.iter().position(|picked| *picked == item.picked)));
         assert_eq!(of(Picked::Random).len(), 4);
         assert_eq!(of(Picked::Evidence), [3, 12]);
         let suspicious = of(Picked::Suspicious);

@@ -1,4 +1,5 @@
 //! The one integration binary: a module for each area, so that the crate is linked once. Tests are data tables with sentences as names.
+//! The one integration binary: every file here is an area, its tests are data tables with sentences as names.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -6,6 +7,7 @@
     reason = "a test stops at the first surprise, and says aloud what it skips"
 )]
 
+mod agreement;
 mod data_files;
 mod data_rankings;
 mod data_readers;
