@@ -22,3 +22,4 @@ mod seat;
 pub mod self_judge;
 pub mod settings;
 mod writing;
+pub mod launch;
