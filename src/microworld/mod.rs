@@ -6,7 +6,8 @@
 //!
 //! In reading order: `words` (what exists), `spoken` (ordinary text and canonical tokens), `pattern` (sentences with
 //! slots), `families` (the tasks), `answers` and `fillers` (how people answer), `oracle` and `issues` (what it is worth
-//! and why), `corpus` (documents and seed data), `actors` (answers and critiques of a chosen quality).
+//! and why), `corpus` (documents and seed data), `actors` (answers and critiques of a chosen quality),
+//! `vocabulary` and `tokenizer` (the words of the world, and a `tokenizer.json` for them).
 
 pub mod actors;
 mod answers;
@@ -18,6 +19,7 @@ pub mod oracle;
 mod pattern;
 pub mod spoken;
 mod stream;
+pub mod tokenizer;
 mod vocabulary;
 mod words;
 

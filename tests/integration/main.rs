@@ -3,3 +3,5 @@
 mod world_corpus;
 mod world_oracle;
 mod world_properties;
+#[cfg(feature = "llama")]
+mod world_tokenizer;
