@@ -100,6 +100,7 @@ mod tests {
             ("Review: complete, correct and clear. Score: 5", "review : complete , correct and clear . score : 5"),
             ("\n\nTom", "/ / tom"),
             (",, a", ", , a"),
+            ("So! And on? On.", "so ! and on ? on ."),
             ("New tasks:\n- What is a lemon?\n- Name two", "new tasks : / - what is a lemon ? / - name two"),
             ("", ""),
         ] {

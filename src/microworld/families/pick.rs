@@ -81,7 +81,7 @@ impl Family for Pick {
             elements: vec![
                 named.iter().any(|word| self.words.contains(word)),
                 names_right,
-                names_right && alone && says_category,
+                names_right && says_category,
             ],
             wrong: !alone || categories.iter().any(|said| *said != self.category),
             repeated: false,
