@@ -20,3 +20,5 @@ mod text_pages;
 mod world_corpus;
 mod world_oracle;
 mod world_properties;
+#[cfg(feature = "llama")]
+mod world_tokenizer;
