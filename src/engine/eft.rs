@@ -32,9 +32,9 @@ impl Engine {
                     for sample in 0..samples {
                         if !self.desk().eft.contains_key(&(set, response, sample)) {
                             places.push((set, response, sample));
-                            let seed = seed.prompt(set).candidate(response).sample(sample);
+                            let seed = seed.prompt(set).candidate(response);
                             let (prompt, answer) = (ranking.prompt.clone(), ranked.text.clone());
-                            asks.push(JudgeAsk { prompt, answer, seed });
+                            asks.push(JudgeAsk { prompt, answer, seed, sample });
                         }
                     }
                 }

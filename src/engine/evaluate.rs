@@ -10,17 +10,17 @@ use crate::engine::eft::eft_judged;
 use crate::engine::plan::{instructions, judges, opponents, ranked_sets};
 use crate::engine::policy::{Ask, Flow, JudgeAsk, Judgement, Reply, Sampling};
 use crate::engine::seat::InOrder;
-use crate::engine::writing::words;
 use crate::recipe::agreement::{AgreementSettings, Response, agreement};
 use crate::recipe::head_to_head::{Duel, duel_prompt, first_place_share, flip_consistency, head_to_head, read_verdict};
+use crate::recipe::held_out;
 use crate::recipe::judge::{Pooled, pool};
 use crate::recipe::seeds::Seed;
+use crate::recipe::spread::{count_words, diversity, lengths, oracle_quality};
 use crate::recipe::statistics;
 use crate::run::event::*;
 use crate::run::ids::{Model, Stage};
-use crate::run::measures::{Diversity, HeadToHead, Lengths, OracleQuality, Referee, ScoreSpread};
+use crate::run::measures::{HeadToHead, Referee, ScoreSpread};
 use crate::run::reasons::{Ended, Scored};
-use crate::text::likeness;
 
 /// The two temperatures at which every model answers.
 const TEMPERATURES: [f64; 2] = [0.7, 1.0];
@@ -102,7 +102,8 @@ impl Engine {
                     asks.push(JudgeAsk {
                         prompt: ranking.prompt.clone(),
                         answer: ranked.text.clone(),
-                        seed: seed.named("judging").prompt(set).candidate(response).sample(sample),
+                        seed: seed.named("judging").prompt(set).candidate(response),
+                        sample,
                     });
                 }
             }
@@ -174,25 +175,35 @@ impl Engine {
         if !judges(model) {
             measured = Default::default();
         }
-        let lengths: Vec<Vec<f64>> = self
-            .materials
-            .held_out
+        let with_words: Vec<Vec<(Response, usize)>> = responses
             .iter()
-            .take(pooled.len())
-            .map(|ranking| words(ranking.responses.iter().map(|row| row.text.as_str())))
+            .zip(&self.materials.held_out)
+            .map(|(set, ranking)| {
+                let words = ranking.responses.iter().map(|row| count_words(&row.text));
+                set.iter().copied().zip(words).collect()
+            })
             .collect();
+        let answers: Vec<(&str, Ended)> = self
+            .held_out_answers(model, TEMPERATURES[0])
+            .iter()
+            .map(|answer| (answer.text.as_str(), answer.ended))
+            .collect();
+        let texts: Vec<&str> = answers.iter().map(|(text, _)| *text).collect();
+        let [cool, hot] = TEMPERATURES.map(|temperature| -> Vec<f64> {
+            self.held_out_answers(model, temperature).iter().filter_map(|answer| answer.oracle).collect()
+        });
         Evaluated {
             iteration,
             model,
-            length_matched: length_matched(&responses, &lengths),
+            length_matched: held_out::length_matched(&with_words, MATCHED),
             agreement: measured,
             scores: self.score_spread(model),
-            confusion: confusion(&responses),
+            confusion: held_out::confusion(&responses),
             anchors: self.anchors(model),
-            oracle: self.oracle_quality(model),
+            oracle: oracle_quality(&cool, &hot),
             head_to_head,
-            lengths: self.answer_lengths(model),
-            diversity: self.answer_diversity(model),
+            lengths: lengths(&texts),
+            diversity: diversity(&answers),
             pairs_truly_better: self.truly_better(iteration, model),
         }
     }
@@ -202,7 +213,7 @@ impl Engine {
         let sets = ranked_sets(&self.settings, &self.materials);
         let scores_of = |set: u32, response: u32| {
             let scores = self.desk().held_out_scores.get(&(model, set, response));
-            let scores: Vec<Scored> = scores.into_iter().flatten().map(|(score, _)| *score).collect();
+            let scores: Vec<Scored> = scores.into_iter().flatten().copied().collect();
             pool(&scores, &self.settings.judge)
         };
         (0..)
@@ -213,37 +224,17 @@ impl Engine {
             .collect()
     }
 
+    /// The judge's single scores, each beside the length of the response that it judged.
     fn score_spread(&self, model: Model) -> ScoreSpread {
-        let mut spread = ScoreSpread::default();
-        let (mut scores, mut lengths) = (Vec::new(), Vec::new());
-        for ((of, ..), replies) in &self.desk().held_out_scores {
-            for (score, reply_words) in replies.iter().filter(|_| *of == model) {
-                match score {
-                    Ok(score) => {
-                        spread.histogram[score.round().clamp(0.0, 5.0) as usize] += 1;
-                        scores.push(*score);
-                        lengths.push(f64::from(*reply_words));
-                    }
-                    Err(_) => spread.unparsed += 1,
-                }
-            }
+        let mut replies = Vec::new();
+        for ((_, set, response), scores) in
+            self.desk().held_out_scores.range((model, 0, 0)..=(model, u32::MAX, u32::MAX))
+        {
+            let row = self.materials.held_out.get(*set as usize).and_then(|set| set.responses.get(*response as usize));
+            let words = row.map_or(0, |row| count_words(&row.text));
+            replies.extend(scores.iter().map(|&score| (score, words)));
         }
-        spread.mean = statistics::mean(&scores);
-        spread.entropy = statistics::entropy(&spread.histogram);
-        spread.length_rho = self.score_length_rho(model);
-        spread
-    }
-
-    /// Rank correlation of pooled score and response length, over all held-out responses.
-    fn score_length_rho(&self, model: Model) -> Option<f64> {
-        let pooled = self.pooled_held_out(model);
-        let (scores, lengths): (Vec<f64>, Vec<f64>) = pooled
-            .iter()
-            .flatten()
-            .zip(self.materials.held_out.iter().flat_map(|ranking| &ranking.responses))
-            .filter_map(|(pooled, row)| Some((pooled.mean?, row.text.split_whitespace().count() as f64)))
-            .unzip();
-        statistics::spearman(&scores, &lengths)
+        crate::recipe::spread::score_spread(&replies)
     }
 
     /// The first held-out responses, scored by every model: do the scores still mean the same?
@@ -252,44 +243,16 @@ impl Engine {
             let pooled = self.pooled_held_out(model);
             pooled.into_iter().flatten().take(self.settings.eval.anchors as usize).map(|pooled| pooled.mean).collect()
         };
-        let own = scores_of(model);
-        let known: Vec<f64> = own.iter().flatten().copied().collect();
-        let mean = statistics::mean(&known)?;
         let previous = match model {
             Model::M(number) if number > 1 => Some(scores_of(Model::M(number - 1))),
             Model::M(_) | Model::Baseline => None,
         };
-        let tau_previous = previous.and_then(|previous| {
-            let (a, b): (Vec<f64>, Vec<f64>) = own.iter().zip(previous).filter_map(|(a, b)| Some(((*a)?, b?))).unzip();
-            statistics::kendall_tau_b(&a, &b)
-        });
-        let variance = statistics::sd(&known).map_or(0.0, |sd| sd * sd);
-        Some(Anchors { n: known.len() as u32, mean, variance, tau_previous })
+        held_out::anchors(&scores_of(model), previous.as_deref())
     }
 
     fn held_out_answers(&self, model: Model, temperature: f64) -> Vec<&HeldOutAnswer> {
         let range = (model, tenths(temperature), 0)..=(model, tenths(temperature), u32::MAX);
         self.desk().held_out.range(range).map(|(_, answer)| answer).collect()
-    }
-
-    fn oracle_quality(&self, model: Model) -> Option<OracleQuality> {
-        let [cool, hot] = TEMPERATURES.map(|temperature| -> Vec<f64> {
-            self.held_out_answers(model, temperature).iter().filter_map(|answer| answer.oracle).collect()
-        });
-        let perfect = |grades: &[f64]| grades.iter().filter(|&&grade| grade >= 5.0).count() as u32;
-        let share = |grades: &[f64]| f64::from(perfect(grades)) / grades.len().max(1) as f64;
-        let n = cool.len() as u32;
-        Some(OracleQuality {
-            n,
-            mean_t07: statistics::mean(&cool)?,
-            perfect_t07: share(&cool),
-            mean_t10: statistics::mean(&hot)?,
-            perfect_t10: share(&hot),
-            mean_t07_interval: statistics::mean_interval(&cool)?,
-            perfect_t07_interval: statistics::wilson(perfect(&cool), n)?,
-            mean_t10_interval: statistics::mean_interval(&hot)?,
-            perfect_t10_interval: statistics::wilson(perfect(&hot), hot.len() as u32)?,
-        })
     }
 
     /// Results against each opponent, and what the duels say of the judge's sense of order.
@@ -335,29 +298,6 @@ impl Engine {
         (results, values)
     }
 
-    fn answer_lengths(&self, model: Model) -> Lengths {
-        let lengths = words(self.held_out_answers(model, TEMPERATURES[0]).iter().map(|answer| answer.text.as_str()));
-        Lengths {
-            n: lengths.len() as u32,
-            mean: statistics::mean(&lengths).unwrap_or(0.0),
-            p50: statistics::percentile(&lengths, 0.5).unwrap_or(0.0),
-            p95: statistics::percentile(&lengths, 0.95).unwrap_or(0.0),
-        }
-    }
-
-    fn answer_diversity(&self, model: Model) -> Diversity {
-        let answers = self.held_out_answers(model, TEMPERATURES[0]);
-        let texts: Vec<&str> = answers.iter().map(|answer| answer.text.as_str()).collect();
-        let repetition: Vec<f64> = texts.iter().map(|text| likeness::repetition(text)).collect();
-        let cut = answers.iter().filter(|answer| answer.ended == Ended::Length).count();
-        Diversity {
-            distinct_1: likeness::distinct(&texts, 1).unwrap_or(0.0),
-            distinct_2: likeness::distinct(&texts, 2).unwrap_or(0.0),
-            repetition: statistics::mean(&repetition).unwrap_or(0.0),
-            truncated: cut as f64 / answers.len().max(1) as f64,
-        }
-    }
-
     /// Looked up when all is done: how often the chosen answer of the pairs that made this model was truly better.
     fn truly_better(&self, iteration: u32, model: Model) -> Option<Share> {
         let oracle = self.materials.oracle?;
@@ -377,40 +317,4 @@ impl Engine {
         }
         (share.n > 0).then_some(share)
     }
-}
-
-/// Agreement (ties one half) among pairs of nearly equal length: does the judge see more than length?
-fn length_matched(responses: &[Vec<Response>], lengths: &[Vec<f64>]) -> Option<f64> {
-    let (mut right, mut pairs) = (0.0, 0u32);
-    for (set, lengths) in responses.iter().zip(lengths) {
-        for a in 0..set.len() {
-            for b in a + 1..set.len() {
-                let (longer, shorter) = (lengths[a].max(lengths[b]), lengths[a].min(lengths[b]));
-                let ranks = (set[a].rank?, set[b].rank?);
-                if ranks.0 == ranks.1 || longer > shorter * (1.0 + MATCHED) {
-                    continue;
-                }
-                let (Some(x), Some(y)) = (set[a].judge, set[b].judge) else { continue };
-                pairs += 1;
-                right += if x == y { 0.5 } else { f64::from(u8::from((x > y) == (ranks.0 < ranks.1))) };
-            }
-        }
-    }
-    (pairs > 0).then(|| right / f64::from(pairs))
-}
-
-/// Human rank class (best, second, third, the rest) against the judge's score rounded.
-fn confusion(responses: &[Vec<Response>]) -> [[u32; 6]; 4] {
-    let mut table = [[0; 6]; 4];
-    for set in responses {
-        for response in set {
-            let (Some(score), Some(rank)) = (response.judge, response.rank) else { continue };
-            let mut better: Vec<f64> =
-                set.iter().filter_map(|other| other.rank).filter(|&other| other < rank).collect();
-            better.sort_by(f64::total_cmp);
-            better.dedup();
-            table[better.len().min(3)][score.round().clamp(0.0, 5.0) as usize] += 1;
-        }
-    }
-    table
 }

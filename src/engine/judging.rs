@@ -1,7 +1,5 @@
 //! Judging the candidates and making pairs of them.
 
-use std::collections::HashMap;
-
 use anyhow::Result;
 
 use crate::engine::desk::{Candidate, Desk};
@@ -9,14 +7,14 @@ use crate::engine::drive::Engine;
 use crate::engine::policy::{Flow, JudgeAsk, Judgement};
 use crate::engine::seat::InOrder;
 use crate::recipe::judge::{Pooled, pool};
-use crate::recipe::pairs::{self, Choice, choose_pair, cut_low_policy_margins};
+use crate::recipe::pairs::{self, Choice, choose_pair, cut_low_policy_margins, noisy_pairs};
+use crate::recipe::phrases::grown;
+use crate::recipe::spread::{count_words, length_rho_within};
 use crate::recipe::statistics;
 use crate::recipe::suspicion::{Facts, Side, Usual, suspicion};
 use crate::run::event::*;
 use crate::run::ids::{Model, PromptId, Stage};
-use crate::run::number::Num;
 use crate::run::reasons::{NoPair, Scored};
-use crate::text::likeness;
 
 /// Phrases that are listed when chosen answers are compared with rejected ones.
 const PHRASES: usize = 20;
@@ -34,7 +32,8 @@ impl Engine {
                     asks.push(JudgeAsk {
                         prompt: prompt.clone(),
                         answer: answer.text.clone(),
-                        seed: seed.prompt(number).candidate(candidate).sample(sample),
+                        seed: seed.prompt(number).candidate(candidate),
+                        sample,
                     });
                 }
             }
@@ -55,25 +54,17 @@ impl Engine {
     }
 
     fn measure_judgements(&mut self, iteration: u32) -> Result<()> {
-        let mut rhos = Vec::new();
+        let mut by_prompt = Vec::new();
         let mut noise = Vec::new();
         for candidates in &self.desk().candidates {
             let pooled: Vec<Pooled> = candidates.iter().map(|candidate| self.pooled(candidate)).collect();
             noise.extend(pooled.iter().filter_map(|pooled| pooled.sd));
-            let scored: Vec<(f64, f64)> = candidates
-                .iter()
-                .zip(&pooled)
-                .filter_map(|(candidate, pooled)| {
-                    Some((pooled.mean?, candidate.text.split_whitespace().count() as f64))
-                })
-                .collect();
-            let (scores, lengths): (Vec<f64>, Vec<f64>) = scored.into_iter().unzip();
-            rhos.extend(statistics::spearman(&scores, &lengths));
+            let both = candidates.iter().zip(&pooled);
+            by_prompt.push(
+                both.filter_map(|(candidate, pooled)| Some((pooled.mean?, count_words(&candidate.text)))).collect(),
+            );
         }
-        let values = [
-            ("length_rho", if rhos.len() >= 20 { statistics::mean(&rhos) } else { None }),
-            ("judge_sd", statistics::mean(&noise)),
-        ];
+        let values = [("length_rho", length_rho_within(&by_prompt)), ("judge_sd", statistics::mean(&noise))];
         self.record_measures(iteration, Stage::Judge, &values, Vec::new())
     }
 
@@ -170,34 +161,26 @@ impl Engine {
 
     fn measure_pairs(&mut self, iteration: u32) -> Result<()> {
         let Some(round) = self.recorder.view.round(iteration) else { return Ok(()) };
-        let (mut margins, mut ratios, mut noisy, mut longer, mut shorter) = (Vec::new(), Vec::new(), 0u32, 0u32, 0u32);
+        let (mut pooled, mut ratios, mut longer, mut shorter) = (Vec::new(), Vec::new(), 0u32, 0u32);
         let (mut chosen_texts, mut rejected_texts) = (Vec::new(), Vec::new());
         for (id, pair) in round.pairs() {
             let candidates = &self.desk().candidates[id.number as usize];
             let (chosen, rejected) = (&candidates[pair.chosen as usize], &candidates[pair.rejected as usize]);
-            margins.push(pair.margin);
+            pooled.push((pair.margin, self.pooled(chosen), self.pooled(rejected)));
             ratios.push(pair.length_ratio);
             longer += u32::from(pair.length_ratio > 1.0);
             shorter += u32::from(pair.length_ratio < 1.0);
-            // The standard error of a difference of two means of k samples each.
-            let error = |candidate: &Candidate| {
-                let pooled = self.pooled(candidate);
-                pooled.sd.map(|sd| sd * sd / f64::from(pooled.parsed.max(1)))
-            };
-            if let (Some(a), Some(b)) = (error(chosen), error(rejected)) {
-                noisy += u32::from(pair.margin < 2.0 * (a + b).sqrt());
-            }
             chosen_texts.push(chosen.text.as_str());
             rejected_texts.push(rejected.text.as_str());
         }
-        let n = margins.len() as f64;
+        let margins: Vec<f64> = pooled.iter().map(|(margin, ..)| *margin).collect();
         let values = [
             ("mean_margin", statistics::mean(&margins)),
             ("length_ratio", statistics::mean(&ratios)),
-            ("noisy_pairs", (n > 0.0).then(|| f64::from(noisy) / n)),
+            ("noisy_pairs", noisy_pairs(&pooled)),
             ("chosen_longer", (longer + shorter > 0).then(|| f64::from(longer) / f64::from(longer + shorter))),
         ];
-        let phrases = inflated(&chosen_texts, &rejected_texts);
+        let phrases = grown(&chosen_texts, &rejected_texts, PHRASES);
         self.record_measures(iteration, Stage::Pairs, &values, phrases)
     }
 }
@@ -223,39 +206,4 @@ fn facts<'a>(desk: &'a Desk, at: usize, choice: &Choice, pooled: &[Pooled], text
         likeness: choice.likeness,
         prompt_likeness: desk.likeness.get(at).copied(),
     }
-}
-
-/// Phrases of one to three words that stand in chosen answers more than in rejected ones: log-odds with a Dirichlet prior, as z-scores.
-fn inflated(chosen: &[&str], rejected: &[&str]) -> Vec<Phrase> {
-    let count = |texts: &[&str]| {
-        let mut counts: HashMap<String, f64> = HashMap::new();
-        for text in texts {
-            let words = likeness::words(text);
-            for length in 1..=3 {
-                for phrase in words.windows(length) {
-                    *counts.entry(phrase.join(" ")).or_default() += 1.0;
-                }
-            }
-        }
-        counts
-    };
-    let (a, b) = (count(chosen), count(rejected));
-    let (total_a, total_b): (f64, f64) = (a.values().sum(), b.values().sum());
-    let total = total_a + total_b;
-    let mut phrases: Vec<(String, f64)> = a
-        .iter()
-        .filter_map(|(phrase, &in_a)| {
-            let in_b = b.get(phrase).copied().unwrap_or(0.0);
-            let prior = in_a + in_b;
-            if prior < 5.0 {
-                return None;
-            }
-            let odds = |count: f64, of: f64| ((count + prior) / (of + total - count - prior)).ln();
-            let delta = odds(in_a, total_a) - odds(in_b, total_b);
-            let z = delta / (1.0 / (in_a + prior) + 1.0 / (in_b + prior)).sqrt();
-            (z > 1.0).then(|| (phrase.clone(), z))
-        })
-        .collect();
-    phrases.sort_by(|x, y| y.1.total_cmp(&x.1).then(x.0.cmp(&y.0)));
-    phrases.into_iter().take(PHRASES).map(|(text, z)| Phrase { text, z: Num(z) }).collect()
 }

@@ -31,12 +31,15 @@ pub type MakePolicy<'a> = &'a mut dyn FnMut(&Settings, &Materials) -> Result<Box
 pub fn create(root: &Path, name: &str, settings: &Settings) -> Result<RunFolder> {
     let folder = RunFolder::create(root, name).map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => {
-            anyhow::anyhow!("there is a run `{name}` already; give another --name, or go on with `selfreward resume {name}`")
+            anyhow::anyhow!(
+                "there is a run `{name}` already; give another --name, or go on with `selfreward resume {name}`"
+            )
         }
         _ => anyhow::Error::new(error).context(format!("making the folder of the run `{name}` in {}", root.display())),
     })?;
     let path = folder.run_json();
-    std::fs::write(&path, serde_json::to_vec_pretty(settings)?).with_context(|| format!("writing {}", path.display()))?;
+    std::fs::write(&path, serde_json::to_vec_pretty(settings)?)
+        .with_context(|| format!("writing {}", path.display()))?;
     Ok(folder)
 }
 
@@ -134,7 +137,8 @@ fn lock(folder: &RunFolder) -> Result<EngineLock> {
 
 fn settings_of(folder: &RunFolder, view: &RunView) -> Result<Settings> {
     if view.seq > 0 {
-        return serde_json::from_value(view.config.as_ref().clone()).context("reading the configuration in the journal");
+        return serde_json::from_value(view.config.as_ref().clone())
+            .context("reading the configuration in the journal");
     }
     let path = folder.run_json();
     let text = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;

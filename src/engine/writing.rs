@@ -10,6 +10,7 @@ use crate::engine::seat::{Collect, InOrder};
 use crate::engine::settings::PromptWriter;
 use crate::recipe::new_prompts::{cut_unlikely, read_tasks, request};
 use crate::recipe::prompt_filter::PromptFilter;
+use crate::recipe::spread::{diversity, lengths, near_duplicates, top_opening};
 use crate::recipe::statistics;
 use crate::run::event::*;
 use crate::run::ids::{Model, PromptId, Stage};
@@ -183,17 +184,11 @@ impl Engine {
 
     fn measure_prompts(&mut self, iteration: u32) -> Result<()> {
         let desk = self.desk();
-        let mut openings: BTreeMap<String, u32> = BTreeMap::new();
-        for prompt in &desk.prompts {
-            let opening: Vec<String> = likeness::words(prompt).into_iter().take(3).collect();
-            *openings.entry(opening.join(" ")).or_default() += 1;
-        }
-        let most = openings.values().copied().max().unwrap_or(0);
-        let top_opening = f64::from(most) / desk.prompts.len().max(1) as f64;
+        let prompts: Vec<&str> = desk.prompts.iter().map(String::as_str).collect();
         let values = [
-            ("top_opening", Some(top_opening)),
+            ("top_opening", top_opening(&prompts, 3).map(|(_, share)| share)),
             ("prompt_likeness", statistics::mean(&desk.likeness)),
-            ("prompt_words", statistics::mean(&words(desk.prompts.iter().map(String::as_str)))),
+            ("prompt_words", Some(lengths(&prompts).mean)),
         ];
         self.record_measures(iteration, Stage::Prompts, &values, Vec::new())
     }
@@ -237,32 +232,26 @@ impl Engine {
 
     fn measure_candidates(&mut self, iteration: u32) -> Result<()> {
         let candidates = &self.desk().candidates;
-        let all: Vec<&str> = candidates.iter().flatten().map(|candidate| candidate.text.as_str()).collect();
-        let lengths = words(all.iter().copied());
-        let (mut near, mut pairs, mut selves) = (0u32, 0u32, Vec::new());
-        for prompt in candidates.iter().take(MEASURED) {
-            let texts: Vec<&str> = prompt.iter().map(|candidate| candidate.text.as_str()).collect();
-            selves.extend(likeness::self_rouge(&texts));
-            for (at, a) in texts.iter().enumerate() {
-                for b in &texts[at + 1..] {
-                    pairs += 1;
-                    near += u32::from(likeness::rouge_l(a, b) > NEAR);
-                }
-            }
-        }
-        let repetition: Vec<f64> = all.iter().map(|text| likeness::repetition(text)).collect();
-        let cut = candidates.iter().flatten().filter(|candidate| candidate.ended == Ended::Length).count();
-        let sample: Vec<&str> = all.iter().copied().take(4 * MEASURED).collect();
+        let all: Vec<(&str, Ended)> =
+            candidates.iter().flatten().map(|candidate| (candidate.text.as_str(), candidate.ended)).collect();
+        let texts: Vec<&str> = all.iter().map(|(text, _)| *text).collect();
+        let by_prompt: Vec<Vec<&str>> = candidates
+            .iter()
+            .take(MEASURED)
+            .map(|prompt| prompt.iter().map(|candidate| candidate.text.as_str()).collect())
+            .collect();
+        let selves: Vec<f64> = by_prompt.iter().filter_map(|texts| likeness::self_rouge(texts)).collect();
+        let (length, varied) = (lengths(&texts), diversity(&all));
         let values = [
-            ("mean_words", statistics::mean(&lengths)),
-            ("p50_words", statistics::percentile(&lengths, 0.5)),
-            ("p95_words", statistics::percentile(&lengths, 0.95)),
-            ("distinct_1", likeness::distinct(&sample, 1)),
-            ("distinct_2", likeness::distinct(&sample, 2)),
+            ("mean_words", Some(length.mean)),
+            ("p50_words", Some(length.p50)),
+            ("p95_words", Some(length.p95)),
+            ("distinct_1", Some(varied.distinct_1)),
+            ("distinct_2", Some(varied.distinct_2)),
+            ("repetition", Some(varied.repetition)),
+            ("truncated", Some(varied.truncated)),
             ("self_rouge", statistics::mean(&selves)),
-            ("near_duplicates", (pairs > 0).then(|| f64::from(near) / f64::from(pairs))),
-            ("repetition", statistics::mean(&repetition)),
-            ("truncated", Some(cut as f64 / all.len().max(1) as f64)),
+            ("near_duplicates", near_duplicates(&by_prompt, NEAR)),
         ];
         self.record_measures(iteration, Stage::Candidates, &values, Vec::new())
     }
@@ -283,8 +272,4 @@ impl Engine {
         }
         self.recorder.record(Measured { iteration, stage, values, phrases })
     }
-}
-
-pub(super) fn words<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<f64> {
-    texts.map(|text| text.split_whitespace().count() as f64).collect()
 }

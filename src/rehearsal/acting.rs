@@ -3,7 +3,7 @@
 use super::{Rehearsal, Skill, finished, has_turned, seed_of};
 use crate::engine::policy::{Ask, LogProb, Reply};
 use crate::engine::settings::Story;
-use crate::microworld::{self, Prompt, actors, oracle};
+use crate::microworld::{Prompt, actors, oracle};
 use crate::recipe::judge::judgement_text;
 use crate::recipe::seeds::{Seed, Stream};
 use crate::run::reasons::Ended;
@@ -29,8 +29,7 @@ impl Rehearsal {
     }
 
     fn write_prompts(&self, stream: &mut Stream) -> Reply {
-        let mut chance = microworld::Stream::new(stream.u64());
-        let tasks: Vec<String> = (0..4).map(|_| actors::written_prompt(&self.world, 0.12, &mut chance)).collect();
+        let tasks: Vec<String> = (0..4).map(|_| actors::written_prompt(&self.world, 0.12, stream)).collect();
         let mut text = format!(" {}", tasks[0]);
         for (number, task) in (10..).zip(&tasks[1..]) {
             text.push_str(&format!("\n{number}. {task}"));
@@ -42,7 +41,7 @@ impl Rehearsal {
         let Skill { quality, verbosity, sameness, gaming, .. } = self.skill;
         // A model that has lost its variety says the same thing whatever the draw.
         let draw = if stream.unit() < sameness { seed_of(&["same", prompt]).number() } else { stream.u64() };
-        let mut chance = microworld::Stream::new(draw);
+        let mut chance = Seed::root(draw).stream();
         let mut text = match Prompt::parse(prompt) {
             Some(task) => actors::answer_of_quality(&self.world, &task, quality, &mut chance),
             // Nobody knows this task; the rehearsal answers with something of the right shape.
@@ -87,8 +86,7 @@ impl Rehearsal {
             };
             return finished(text, -0.8);
         };
-        let mut chance = microworld::Stream::new(stream.u64());
-        let (rationale, score) = actors::critique(prompt, answer, noise, &mut chance);
+        let (rationale, score) = actors::critique(prompt, answer, noise, stream);
         let mut score = f64::from(score);
         let mut rationale =
             format!("{rationale}{}", if stream.unit() < 0.5 { "" } else { " The rest was weighed too." });
@@ -103,8 +101,7 @@ impl Rehearsal {
 
     fn compare(&self, prompt: &str, first: &str, second: &str, stream: &mut Stream) -> Reply {
         let noise = self.skill.judge_noise.unwrap_or(2.0);
-        let mut chance = microworld::Stream::new(stream.u64());
-        let mut score = |answer: &str| f64::from(actors::critique(prompt, answer, noise, &mut chance).1);
+        let mut score = |answer: &str| f64::from(actors::critique(prompt, answer, noise, stream).1);
         let (a, b) = (score(first), score(second));
         let verdict = if a > b {
             "A"
