@@ -12,6 +12,8 @@ mod data_rankings;
 mod data_readers;
 mod data_scores;
 mod data_split;
+mod fold;
+mod house;
 mod judge_replies;
 mod likeness;
 mod rehearsal;
