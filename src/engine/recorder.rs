@@ -22,7 +22,7 @@ use crate::run::event::*;
 use crate::run::folder::{Now, RunFolder, Writing};
 use crate::run::ids::{PromptId, RequestId};
 use crate::run::journal::Writer;
-use crate::run::lookup::Lookup;
+use crate::run::lookup::{Entries, Lookup};
 use crate::run::view::{RunView, State};
 
 /// Lines that may be unsynced, and how long.
@@ -75,6 +75,7 @@ pub struct Recorder {
     /// Mean scores of the candidates of each pair and how pairs are chosen: what an edited score needs.
     pub(super) means: BTreeMap<PromptId, Vec<Option<f64>>>,
     pub(super) pair_settings: PairSettings,
+    began: Instant,
     unsynced: u32,
     last_sync: Instant,
     last_beat: Instant,
@@ -115,6 +116,7 @@ impl Recorder {
             closed_by: None,
             means: BTreeMap::new(),
             pair_settings: settings.pairs.clone(),
+            began: Instant::now(),
             unsynced: 0,
             last_sync: long_ago,
             last_beat: long_ago,
@@ -123,10 +125,25 @@ impl Recorder {
         })
     }
 
+    /// On resume: the candidates' means of these pairs, read again from the journal.
+    pub fn recall_means(&mut self, pairs: &[PromptId]) {
+        for id in pairs {
+            let Some(seq) = self.view.pair(*id).map(|pair| pair.seq) else { continue };
+            if let Some(Entry { event: Event::PairSelected(event), .. }) = self.lookup.entry(seq) {
+                self.means.insert(*id, event.means);
+            }
+        }
+    }
+
     /// Wall-clock time, for entries.
     pub fn clock() -> Stamp {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Stamp(since.as_micros() as i64)
+    }
+
+    /// Seconds since this engine began, by a clock that nobody sets.
+    pub fn uptime(&self) -> f64 {
+        self.began.elapsed().as_secs_f64()
     }
 
     /// Records one fact. A full disk holds the run here, aloud, until there is space or somebody stops it.
