@@ -7,6 +7,7 @@
 )]
 
 mod agreement;
+mod crash;
 mod data_files;
 mod data_rankings;
 mod data_readers;
