@@ -7,6 +7,8 @@
 )]
 
 mod agreement;
+mod cli_listings;
+mod cli_story;
 mod data_files;
 mod data_rankings;
 mod data_readers;
