@@ -229,9 +229,11 @@ fn alerts_tell_what_stands_and_what_is_over() {
 #[test]
 fn diff_tells_only_what_differs() {
     let root = tempfile::tempdir().unwrap();
-    let mut other = stage::small(7);
+    let mut one = stage::small(7);
+    (one.prompts.count, one.eval.instructions, one.eval.ranked) = (12, 4, 4);
+    let mut other = one.clone();
     other.dpo.beta = 0.3;
-    stage::play(root.path(), "a", &stage::small(7));
+    stage::play(root.path(), "a", &one);
     stage::play(root.path(), "b", &other);
     let same = cli(root.path(), &["diff", "a", "a", "--json"]).json();
     assert_eq!((&same["same_facts"], same["config"].as_array().unwrap().len()), (&Value::from(true), 0));

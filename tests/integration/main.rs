@@ -7,7 +7,11 @@
 )]
 
 mod agreement;
+mod cli_exports;
 mod cli_listings;
+mod cli_metrics;
+mod cli_requests;
+mod cli_settings;
 mod cli_story;
 mod data_files;
 mod data_rankings;
