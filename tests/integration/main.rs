@@ -20,6 +20,8 @@ mod data_scores;
 mod data_split;
 mod fold;
 mod house;
+mod journal_docs;
+mod journal_words;
 mod judge_replies;
 mod likeness;
 mod rehearsal;
