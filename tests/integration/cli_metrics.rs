@@ -8,7 +8,8 @@ fn the_published_score_files_give_their_golden_values_on_the_command_line() {
     let Some(folder) = shared("data/self-reward-rlhf") else { return };
     let find = |name: &str| {
         let path = folder.join(name);
-        path.exists().then_some(path).unwrap_or_else(|| panic!("{name} is not in {}", folder.display()))
+        assert!(path.exists(), "{name} is not in {}", folder.display());
+        path
     };
     let root = tempfile::tempdir().unwrap();
     // M1 and M2 as judges against the reference: shares to five decimals, then counts.
