@@ -20,7 +20,7 @@ pub fn diff(root: &Path, args: &DiffArgs, output: &mut Output) -> Result<()> {
     let second = open::open(root, &args.run2, output)?;
     let settings = differing(&settings(&first), &settings(&second));
     let results = differing(&results(&first), &results(&second));
-    let same_facts = first.facts.digest() == second.facts.digest();
+    let same_facts = first.facts()?.digest() == second.facts()?.digest();
     if args.json {
         let rows = |rows: &[Row]| -> Vec<Value> {
             rows.iter().map(|row| json!({ "key": row.key, "a": row.a, "b": row.b })).collect()

@@ -91,7 +91,6 @@ pub struct Opened {
     pub folder: RunFolder,
     pub view: RunView,
     pub lookup: Lookup,
-    pub facts: Facts,
     pub damage: Vec<Damage>,
     /// Who runs it now, if anybody does.
     pub holder: Option<Holder>,
@@ -107,21 +106,14 @@ pub fn open(root: &Path, name: &str, output: &mut Output) -> Result<Opened> {
 /// Folds the whole journal.
 pub fn read(folder: RunFolder) -> Result<Opened> {
     let holder = folder.holder();
-    let mut opened = Opened {
-        lookup: Lookup::new(folder.path()),
-        folder,
-        view: RunView::default(),
-        facts: Facts::default(),
-        damage: Vec::new(),
-        holder,
-    };
-    let Opened { folder, view, lookup, facts, damage, .. } = &mut opened;
+    let mut opened =
+        Opened { lookup: Lookup::new(folder.path()), folder, view: RunView::default(), damage: Vec::new(), holder };
+    let Opened { folder, view, lookup, damage, .. } = &mut opened;
     Tail::new(folder.path())
         .read(|place, found| {
             match found {
                 Found::Entry(entry) => {
                     lookup.passed(entry.seq, place);
-                    facts.add(&entry.event);
                     view.apply(&entry);
                 }
                 Found::Damage(what) => damage.push(Damage { place, what }),
@@ -162,6 +154,13 @@ impl Opened {
     /// The moment for which progress is estimated: now where an engine lives, else the last entry.
     pub fn moment(&self) -> Stamp {
         if self.holder.is_some() { now() } else { self.view.at }
+    }
+
+    /// Digests what happened. It reads the journal once more: most commands do not ask, and hashing takes longer than folding.
+    pub fn facts(&self) -> Result<Facts> {
+        let mut facts = Facts::default();
+        self.each(|entry| facts.add(&entry.event))?;
+        Ok(facts)
     }
 
     /// Hands over every entry once more, in order.

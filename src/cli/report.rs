@@ -28,7 +28,7 @@ pub fn page(run: &Opened) -> Result<String> {
     let title = format!("Run {}", run.name());
     let mut body = Html::new();
     body.heading(1, &title, "top");
-    summary(run, &mut body);
+    summary(run, &mut body)?;
     let mut part = |title: &str, anchor: &str, inside: Html| {
         if !inside.as_str().is_empty() {
             body.section(title, anchor, &inside);
@@ -44,9 +44,10 @@ pub fn page(run: &Opened) -> Result<String> {
     Ok(html::page(&title, &body))
 }
 
-fn summary(run: &Opened, body: &mut Html) {
+fn summary(run: &Opened, body: &mut Html) -> Result<()> {
     let view = &run.view;
-    let mut lines = vec![format!("State: {}. Facts {} ({}).", run.state(), run.facts.digest(), run.facts.count())];
+    let facts = run.facts()?;
+    let mut lines = vec![format!("State: {}. Facts {} ({}).", run.state(), facts.digest(), facts.count())];
     if let Some(started) = &view.started {
         lines.push(format!(
             "Policy {}, judge {}, seed {}, {} iterations, written by {}.",
@@ -80,6 +81,7 @@ fn summary(run: &Opened, body: &mut Html) {
     ));
     lines.extend(run.damage.iter().map(|damage| format!("Damaged: {damage}.")));
     body.list(lines);
+    Ok(())
 }
 
 fn models(run: &Opened) -> Html {

@@ -147,8 +147,7 @@ fn flags(args: &SettingArgs) -> Result<Vec<(&'static str, String)>, String> {
     add("--iterations", "run.iterations", args.iterations.map(|iterations| iterations.to_string()));
     add("--policy", "run.policy", args.policy.map(|policy| policy.0.name().to_string()));
     add("--device", "model.device", args.device.clone());
-    let story = args.story.and_then(|story| serde_json::to_value(story).ok());
-    add("--story", "rehearsal.story", story.and_then(|story| story.as_str().map(str::to_string)));
+    add("--story", "rehearsal.story", args.story.clone());
     match args.gate.as_deref().map(|gate| gate.split_once(':').unwrap_or((gate, ""))) {
         None => {}
         Some((mode @ ("off" | "wait" | "deadline"), "")) => add("--gate", "gate.mode", Some(mode.into())),

@@ -23,7 +23,7 @@ pub fn status(root: &Path, args: &StatusArgs, output: &mut Output) -> Result<()>
     if args.json {
         output.json(as_json(&opened)?)?;
     } else {
-        for line in lines(&opened) {
+        for line in lines(&opened)? {
             output.line(&line)?;
         }
         if opened.view.models.iter().any(|model| model.evaluated.is_some()) {
@@ -47,6 +47,7 @@ pub fn status(root: &Path, args: &StatusArgs, output: &mut Output) -> Result<()>
 /// Everything that a script asks of a run.
 pub fn as_json(opened: &Opened) -> Result<Value> {
     let view = &opened.view;
+    let facts = opened.facts()?;
     let estimate = eta(view, opened.moment());
     let progress = view.stage().map(|span| {
         json!({
@@ -81,8 +82,8 @@ pub fn as_json(opened: &Opened) -> Result<Value> {
         "alarms": alarms,
         "pairs": pairs_json(view),
         "decisions": decisions_json(view),
-        "facts_hash": opened.facts.digest(),
-        "facts": opened.facts.count(),
+        "facts_hash": facts.digest(),
+        "facts": facts.count(),
         "models": models,
         "seed": view.started.as_ref().map(|started| started.seed),
         "policy": view.started.as_ref().map(|started| started.policy.clone()),
@@ -206,7 +207,7 @@ fn why(state: &State) -> Option<String> {
 }
 
 /// The same for people.
-fn lines(opened: &Opened) -> Vec<String> {
+fn lines(opened: &Opened) -> Result<Vec<String>> {
     let view = &opened.view;
     let why = why(&view.state).map_or(String::new(), |why| format!(" ({why})"));
     let mut lines = vec![format!("{}: {}{why}", opened.name(), opened.state())];
@@ -230,8 +231,9 @@ fn lines(opened: &Opened) -> Vec<String> {
         let check = view.round(view.iteration).map(|round| round.check()).unwrap_or_default();
         lines.push(format!("the gate is open: {} of {} offered pairs are decided", check.decided, gate.queue.len()));
     }
-    lines.push(format!("facts {} ({})", opened.facts.digest(), opened.facts.count()));
-    lines
+    let facts = opened.facts()?;
+    lines.push(format!("facts {} ({})", facts.digest(), facts.count()));
+    Ok(lines)
 }
 
 fn range(estimate: Estimate) -> String {

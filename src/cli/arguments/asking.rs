@@ -53,10 +53,10 @@ pub struct DecideArgs {
     #[arg(value_name = "PAIR", required_unless_present = "filter")]
     pub pairs: Vec<PromptId>,
     /// All pairs of the open iteration that this selects (see `pairs`)
-    #[arg(long, value_name = "FILTER", conflicts_with = "pairs")]
+    #[arg(long, value_name = "FILTER", conflicts_with = "pairs", allow_hyphen_values = true)]
     pub filter: Option<String>,
     /// A remark that stays with the decision
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub note: Option<String>,
 }
 
@@ -90,7 +90,7 @@ pub struct ScoreArgs {
     /// Its mean score, 0 to 5
     pub score: f64,
     /// A remark that stays with the decision
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub note: Option<String>,
 }
 
@@ -107,6 +107,7 @@ pub struct TakeBackArgs {
 pub struct NoteArgs {
     #[command(flatten)]
     pub request: RequestArgs,
+    #[arg(allow_hyphen_values = true)]
     pub text: String,
     /// The pair that it is about; else it is about the run
     #[arg(long)]

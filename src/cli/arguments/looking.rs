@@ -45,7 +45,7 @@ pub struct PairsArgs {
     /// Name or folder of the run
     pub run: String,
     /// Only these, for example 'susp>.5 iter:2 auto "as an AI"'
-    #[arg(long, value_name = "FILTER")]
+    #[arg(long, value_name = "FILTER", allow_hyphen_values = true)]
     pub filter: Option<String>,
     /// Whole texts instead of their beginnings
     #[arg(long)]

@@ -38,7 +38,7 @@ Exit codes: 0 well, 1 error, 2 usage, 3 alarm (--fail-on), 4 no such run
 #[command(name = "selfreward", version, help_template = HELP, disable_help_subcommand = true, max_term_width = 100)]
 pub struct Arguments {
     /// The folder of all runs [env: SELFREWARD_RUNS]
-    #[arg(long, global = true, value_name = "DIR", env = "SELFREWARD_RUNS", hide_env = true)]
+    #[arg(long, global = true, value_name = "DIR", env = "SELFREWARD_RUNS", hide_env = true, display_order = 900)]
     pub runs: Option<PathBuf>,
     #[command(subcommand)]
     pub command: Command,

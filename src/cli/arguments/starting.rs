@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::cli::arguments::ListArgs;
-use crate::engine::settings::{PolicyKind, Story};
+use crate::engine::settings::PolicyKind;
 
 /// Where settings come from.
 #[derive(Debug, Clone, Default, Args)]
@@ -35,8 +35,8 @@ pub struct SettingArgs {
     #[arg(long, value_name = "NAME")]
     pub device: Option<String>,
     /// What a rehearsal plays: healthy, parse, length, …
-    #[arg(long, value_name = "NAME", hide_possible_values = true)]
-    pub story: Option<Story>,
+    #[arg(long, value_name = "NAME")]
+    pub story: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
