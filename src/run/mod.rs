@@ -2,15 +2,15 @@
 //!
 //! Knows nobody: no method, no model, no screen. Everything else speaks in these words.
 
-pub mod ids;
-pub mod number;
-pub mod reasons;
-pub mod measures;
-pub mod event;
+pub mod command;
+pub mod curves;
 pub mod entry;
+pub mod event;
+pub mod folder;
+pub mod ids;
 pub mod journal;
 pub mod lookup;
-pub mod curves;
+pub mod measures;
+pub mod number;
+pub mod reasons;
 pub mod view;
-pub mod command;
-pub mod folder;

@@ -1,0 +1,1 @@
+//! Curves in a rectangle of cells.

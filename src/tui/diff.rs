@@ -1,0 +1,1 @@
+//! Word differences between a chosen and a rejected text.
