@@ -100,6 +100,11 @@ impl Stage {
         Stage::Eval,
     ];
 
+    /// Weights change in it, step by step.
+    pub fn trains(self) -> bool {
+        matches!(self, Stage::Baseline | Stage::Sft | Stage::Dpo)
+    }
+
     /// The word on the screen and in the journal.
     pub fn name(self) -> &'static str {
         match self {

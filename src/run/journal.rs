@@ -46,6 +46,7 @@ pub struct Writer {
     segment: u32,
     /// Length of the segment up to the last whole line.
     length: u64,
+    last: Place,
     segment_bytes: u64,
 }
 
@@ -64,7 +65,8 @@ impl Writer {
             (segment, OpenOptions::new().append(true).open(folder.join(segment_name(segment)))?)
         };
         let length = file.metadata()?.len();
-        Ok(Writer { folder: folder.to_path_buf(), file, segment, length, segment_bytes })
+        let last = Place { segment, offset: length, line: 0 };
+        Ok(Writer { folder: folder.to_path_buf(), file, segment, length, last, segment_bytes })
     }
 
     /// Appends one entry. On an error nothing of it stays in the file, and the same entry may be tried again.
@@ -88,6 +90,7 @@ impl Writer {
                 Err(error) => return self.take_back(error),
             }
         }
+        self.last = Place { segment: self.segment, offset: self.length, line: 0 };
         self.length += line.len() as u64;
         Ok(())
     }
@@ -96,6 +99,11 @@ impl Writer {
     fn take_back(&mut self, error: io::Error) -> io::Result<()> {
         self.file.set_len(self.length)?;
         Err(error)
+    }
+
+    /// Where the last appended line begins, near enough for a reader to start from.
+    pub fn place_of_last(&self) -> Place {
+        self.last
     }
 
     /// Makes everything appended so far survive a power cut. A failed sync must not be tried again: the kernel may have dropped the data.
@@ -172,12 +180,14 @@ pub struct Tail {
     pending: Vec<u8>,
     /// The rest of an over-long line is being skipped.
     skipping: bool,
+    /// Where a line was wrong and is being read once more: the writer may have cut off a half line that was already read here.
+    doubted: Option<u64>,
 }
 
 impl Tail {
     pub fn new(folder: &Path) -> Tail {
         let place = Place { segment: 1, offset: 0, line: 1 };
-        Tail { folder: folder.to_path_buf(), place, expected: 1, file: None, pending: Vec::new(), skipping: false }
+        Tail { folder: folder.to_path_buf(), place, expected: 1, file: None, pending: Vec::new(), skipping: false, doubted: None }
     }
 
     /// Goes on at a place that an earlier reading gave, expecting this entry there.
@@ -203,6 +213,9 @@ impl Tail {
             }
             if self.split(&mut each) {
                 return Ok(true);
+            }
+            if self.file.is_none() {
+                continue;
             }
             if self.fill()? == 0 && !self.next_segment(&mut each)? {
                 return Ok(false);
@@ -240,6 +253,12 @@ impl Tail {
                             .then_some(DamageKind::Gap { expected: self.expected, found: entry.seq });
                         self.expected = entry.seq.saturating_add(1);
                         gap.is_none_or(|gap| each(here, Found::Damage(gap))) && each(here, Found::Entry(entry))
+                    }
+                    Err(Flaw::Checksum) if self.doubted != Some(here.offset) => {
+                        self.doubted = Some(here.offset);
+                        self.pending.clear();
+                        self.file = None;
+                        return false;
                     }
                     Err(flaw) => {
                         self.expected += 1;

@@ -2,10 +2,13 @@
 //!
 //! Knows nobody: no method, no model, no screen. Everything else speaks in these words.
 
+pub mod alarms;
 pub mod command;
 pub mod curves;
 pub mod entry;
+pub mod eta;
 pub mod event;
+pub mod facts;
 pub mod folder;
 pub mod ids;
 pub mod journal;

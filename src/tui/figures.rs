@@ -6,30 +6,16 @@ use ratatui::text::Span;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::run::entry::Stamp;
-use crate::text::invisible::is_invisible;
+use crate::text::visible::{Shown, show};
 
 /// Foreign text made safe to show: the one place through which everything that a model or a file wrote goes to the screen.
 /// Line feeds stay; every other character that a reader cannot see becomes a visible mark.
 pub fn visible(text: &str) -> String {
-    if text.chars().all(|c| c == '\n' || !is_invisible(c)) {
-        return text.to_string();
-    }
-    let mut out = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        match c {
-            '\n' => out.push(c),
-            '\t' => out.push_str("    "),
-            '\r' => out.push_str("^M"),
-            c if c < ' ' => {
-                out.push('^');
-                out.push(char::from(c as u8 + 64));
-            }
-            c if is_invisible(c) => out.push_str(&format!("<U+{:04X}>", c as u32)),
-            c => out.push(c),
-        }
-    }
-    out
+    show(text, Shown { keep_tabs: false, longest_line: LONGEST_LINE }).text.into_owned()
 }
+
+/// Characters of one line that are shown; who wants more of a megabyte opens the pager.
+const LONGEST_LINE: usize = 20_000;
 
 /// The same on one line: line feeds become a mark.
 pub fn one_line(text: &str) -> String {
@@ -144,7 +130,7 @@ pub fn count(value: u64) -> String {
     let digits = value.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
@@ -286,7 +272,7 @@ mod tests {
 
     #[test]
     fn nothing_that_hides_or_steers_stays_as_it_is() {
-        assert_eq!(visible("\u{1b}[31m\u{202e}a\tb\n"), "^[[31m<U+202E>a    b\n");
+        assert_eq!(visible("\u{1b}[31m\u{202e}a\tb\n"), "^[[31m<U+202E>a→   b\n");
         assert_eq!(one_line(" a\nb\u{0} "), "a / b^@");
     }
 }

@@ -171,7 +171,7 @@ pub struct CheckpointSaved {
     /// Its folder, relative to the run's.
     pub folder: String,
     pub bytes: u64,
-    /// BLAKE3 of its manifest.
+    /// BLAKE3 of its weights.
     pub hash: String,
     /// True when it is the finished model, not a state in between.
     pub finished: bool,

@@ -31,6 +31,17 @@ pub struct RunStarted {
     pub iterations: u32,
     /// What was read, by role (`ift`, `eft`, …).
     pub data: Vec<DataRead>,
+    /// The stages to come, with how much each is expected to be.
+    pub plan: Vec<Planned>,
+}
+
+/// One stage of the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Planned {
+    pub iteration: u32,
+    pub stage: Stage,
+    pub model: Model,
+    pub total: u64,
 }
 
 /// One set of human data, as read at the start.

@@ -53,6 +53,22 @@ pub struct StageSpan {
     /// Microseconds of work until the last item that was done, and when that was.
     pub worked_us: i64,
     pub last_done: Stamp,
+    /// Items done at moments of work at least a second apart (microseconds of work, items), newest last: the recent pace.
+    pub pace: Vec<(i64, u64)>,
+}
+
+/// Moments of the pace that are kept: about a minute.
+const PACE: usize = 60;
+
+impl StageSpan {
+    pub(super) fn note_pace(&mut self) {
+        if self.pace.last().is_none_or(|&(worked, _)| self.worked_us >= worked + 1_000_000) {
+            if self.pace.len() == PACE {
+                self.pace.remove(0);
+            }
+            self.pace.push((self.worked_us, self.done));
+        }
+    }
 }
 
 /// A model that the run has made or measured.

@@ -59,6 +59,7 @@ impl RunView {
             held_us: 0,
             worked_us: 0,
             last_done: at,
+            pace: Vec::new(),
         });
         true
     }
@@ -93,6 +94,7 @@ impl RunView {
         span.total = span.total.max(done);
         span.worked_us = (at.0 - span.started.0 - span.held_us).max(0);
         span.last_done = at;
+        span.note_pace();
         true
     }
 

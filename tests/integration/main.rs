@@ -1,0 +1,21 @@
+//! The one integration binary: a module for each area, so that the crate is linked once. Tests are data tables with sentences as names.
+//! The one integration binary: every file here is an area, its tests are data tables with sentences as names.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test stops at the first surprise, and says aloud what it skips"
+)]
+
+mod agreement;
+mod data_files;
+mod data_rankings;
+mod data_readers;
+mod data_scores;
+mod data_split;
+mod score;
+mod shared_data;
+mod text_pages;
+mod world_corpus;
+mod world_oracle;
+mod world_properties;
