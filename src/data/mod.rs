@@ -12,6 +12,7 @@ mod array;
 mod fields;
 pub mod instructions;
 pub mod join;
+pub mod judgements;
 pub mod lines;
 mod long_form;
 pub mod rankings;

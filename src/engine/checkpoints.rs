@@ -173,7 +173,9 @@ mod tests {
         assert_eq!(verify(&folder).unwrap(), written);
         type Damage = fn(&Path);
         let damages: [(&str, Damage); 5] = [
-            ("has 999 bytes", |folder| File::options().write(true).open(folder.join("weights")).unwrap().set_len(999).unwrap()),
+            ("has 999 bytes", |folder| {
+                File::options().write(true).open(folder.join("weights")).unwrap().set_len(999).unwrap()
+            }),
             ("differs", |folder| std::fs::write(folder.join("state.json"), b"{\"step\":4}").unwrap()),
             ("is missing", |folder| std::fs::remove_file(folder.join("weights")).unwrap()),
             ("no readable manifest", |folder| std::fs::remove_file(folder.join(MANIFEST)).unwrap()),

@@ -53,6 +53,10 @@ pub struct Desk {
     pub held_out_scores: BTreeMap<(Model, u32, u32), Vec<(Scored, u32)>>,
     /// By model, opponent, item and whether the model's answer came first.
     pub duels: BTreeMap<(Model, Model, u32, bool), Verdict>,
+    /// Held-out measures of trainings at their steps.
+    pub held_out_progress: Vec<(Model, u64, f64)>,
+    /// Attempt at which each accepted prompt was written.
+    pub prompt_attempts: Vec<u64>,
     /// For how many prompts of the iteration it has been said whether they give a pair.
     pub paired: u32,
 }
@@ -73,6 +77,7 @@ impl Desk {
                 self.prompts.push(event.text.clone());
                 self.likeness.push(event.likeness);
                 self.candidates.push(Vec::new());
+                self.prompt_attempts.push(event.attempt);
                 self.attempts = self.attempts.max(event.attempt + 1);
             }
             Event::PromptRefused(event) => self.attempts = self.attempts.max(event.attempt + 1),
@@ -107,12 +112,21 @@ impl Desk {
             Event::Duelled(event) => {
                 self.duels.insert((event.model, event.against, event.item, event.first), event.verdict);
             }
+            Event::DpoStep(event) => {
+                if let Some(value) = event.held_out_accuracy {
+                    self.held_out_progress.push((event.model, event.step, value.0));
+                }
+            }
+            Event::StepsAbandoned(event) => {
+                self.held_out_progress.retain(|&(model, step, _)| model != event.model || step <= event.after);
+            }
             Event::RolledBack(event) => {
                 let Model::M(kept) = event.to else { return };
                 let gone = |model: &Model| matches!(model, Model::M(number) if *number > kept);
                 self.held_out.retain(|(model, ..), _| !gone(model));
                 self.held_out_scores.retain(|(model, ..), _| !gone(model));
                 self.duels.retain(|(model, ..), _| !gone(model));
+                self.held_out_progress.retain(|(model, ..)| !gone(model));
                 self.clear_iteration();
                 self.iteration = kept;
             }
@@ -131,6 +145,7 @@ impl Desk {
     fn clear_iteration(&mut self) {
         self.prompts.clear();
         self.likeness.clear();
+        self.prompt_attempts.clear();
         self.attempts = 0;
         self.candidates.clear();
         self.training = None;

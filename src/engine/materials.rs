@@ -82,7 +82,7 @@ impl Materials {
 
         let (ift, mut held_out_instructions) = match &data.ift {
             Some(path) => {
-                let rows = instructions::read(Path::new(path), Take::First, Limits::default())?;
+                let rows = instructions::read(Path::new(path), Take::FirstRound, Limits::default())?;
                 read.push(as_read("ift", path, &rows));
                 let rows = rows.rows.into_iter().take(limit).collect();
                 let share = if data.instructions_held_out.is_some() { 0.0 } else { data.held_out_share };
@@ -105,7 +105,7 @@ impl Materials {
         let (eft, held_out) = read_eft(settings, &world, limit, &mut read)?;
         let instructions: Vec<String> = match &data.instructions_held_out {
             Some(path) => {
-                let rows = instructions::read_prompts(Path::new(path), Take::First, Limits::default())?;
+                let rows = instructions::read_prompts(Path::new(path), Take::FirstRound, Limits::default())?;
                 read.push(as_read("instructions_held_out", path, &rows));
                 rows.rows.into_iter().map(|row| row.prompt).collect()
             }
@@ -120,7 +120,8 @@ impl Materials {
         let seen: std::collections::HashSet<String> = ift.iter().map(|row| normalised(&row.prompt)).collect();
         let shared = instructions.iter().filter(|prompt| seen.contains(&normalised(prompt))).count();
         if shared > 0 {
-            remarks.push(format!("{shared} held-out instructions also stand in data.ift: their evaluation is flattered"));
+            remarks
+                .push(format!("{shared} held-out instructions also stand in data.ift: their evaluation is flattered"));
         }
         let text = |path: &Option<String>| {
             path.as_ref()
@@ -143,12 +144,7 @@ impl Materials {
     }
 }
 
-fn read_eft(
-    settings: &Settings,
-    world: &World,
-    limit: usize,
-    read: &mut Vec<DataRead>,
-) -> Result<(Eft, Vec<Ranking>)> {
+fn read_eft(settings: &Settings, world: &World, limit: usize, read: &mut Vec<DataRead>) -> Result<(Eft, Vec<Ranking>)> {
     let data = &settings.data;
     let mut rankings_of = |role: &str, path: &String| -> Result<Vec<RankedSet>> {
         let rows = rankings::read(Path::new(path), Limits::default())?;
@@ -160,7 +156,8 @@ fn read_eft(
     let (train, held_out) = match (ranked, held_out_file) {
         (Some(rows), Some(held_out)) => (Some(rows), Some(held_out)),
         (Some(rows), None) => {
-            let parts = split(rows, data.held_out_share, settings.run.seed).context("holding out a share of data.eft")?;
+            let parts =
+                split(rows, data.held_out_share, settings.run.seed).context("holding out a share of data.eft")?;
             (Some(parts.train), Some(parts.held_out))
         }
         (None, held_out) => (None, held_out),
@@ -192,7 +189,10 @@ fn read_eft(
                     score: f64::from(row.score),
                 })
                 .collect();
-            read.push(embedded("eft_labelled", rows.iter().map(|row| format!("{}\0{}\0{}", row.prompt, row.response, row.judgement))));
+            read.push(embedded(
+                "eft_labelled",
+                rows.iter().map(|row| format!("{}\0{}\0{}", row.prompt, row.response, row.judgement)),
+            ));
             Eft::Labelled(rows)
         }
     };

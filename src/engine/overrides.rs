@@ -27,8 +27,9 @@ fn walk(prefix: &str, value: &Value, keys: &mut Vec<(String, Value)>) {
 
 /// Sets one key of a configuration. The text is read as the default's kind asks.
 pub fn set(config: &mut Value, assignment: &str) -> Result<(), String> {
-    let (key, text) =
-        assignment.split_once('=').ok_or_else(|| format!("`{assignment}` is no KEY=VALUE, for example dpo.beta=0.2"))?;
+    let (key, text) = assignment
+        .split_once('=')
+        .ok_or_else(|| format!("`{assignment}` is no KEY=VALUE, for example dpo.beta=0.2"))?;
     let (key, text) = (key.trim(), text.trim());
     let known = keys();
     let Some((_, default)) = known.iter().find(|(name, _)| name == key) else {
@@ -161,7 +162,14 @@ mod tests {
 
     #[test]
     fn durations_have_units() {
-        for (text, wanted) in [("90s", Some(90.0)), ("30m", Some(1800.0)), ("2 h", Some(7200.0)), ("5", Some(5.0)), ("x", None), ("-1s", None)] {
+        for (text, wanted) in [
+            ("90s", Some(90.0)),
+            ("30m", Some(1800.0)),
+            ("2 h", Some(7200.0)),
+            ("5", Some(5.0)),
+            ("x", None),
+            ("-1s", None),
+        ] {
             assert_eq!(seconds(text).ok(), wanted, "{text}");
         }
     }

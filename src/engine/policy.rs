@@ -81,7 +81,12 @@ pub struct Preference {
 /// What to learn. The order of examples within an epoch follows from the seed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Lesson {
-    Answers { examples: Vec<Example>, held_out: Vec<Example>, settings: super::settings::SftSettings, seed: u64 },
+    Answers {
+        examples: Vec<Example>,
+        held_out: Vec<Example>,
+        settings: super::settings::SftSettings,
+        seed: u64,
+    },
     Preferences {
         pairs: Vec<Preference>,
         held_out: Vec<Preference>,
@@ -160,6 +165,10 @@ pub trait Policy {
 
     /// Takes the next step. A step whose numbers are not finite must be reported and not applied.
     fn step(&mut self) -> Result<StepReport>;
+
+    /// The held-out measure of the lesson at this step, higher or lower being better as the lesson says: loss of answers, accuracy of
+    /// preferences. None without held-out data.
+    fn held_out(&mut self) -> Result<Option<f64>>;
 
     /// Ends the lesson; the weights stay.
     fn end(&mut self) -> Result<()>;

@@ -47,7 +47,10 @@ pub type Listener = Box<dyn FnMut(&Entry, &RunView)>;
 /// Why the engine is about to leave its loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Leaving {
-    Asked { why: String, request: Option<RequestId> },
+    Asked {
+        why: String,
+        request: Option<RequestId>,
+    },
     /// Plan again from the view: the run went back.
     Again,
 }
@@ -169,7 +172,9 @@ impl Recorder {
     pub fn sync(&mut self) -> Result<()> {
         if self.unsynced > 0 {
             // The kernel may have dropped what it failed to write: going on would record facts after a hole.
-            self.writer.sync().context("syncing the journal; restart with `selfreward resume` to re-read what is on the disk")?;
+            self.writer
+                .sync()
+                .context("syncing the journal; restart with `selfreward resume` to re-read what is on the disk")?;
             self.unsynced = 0;
         }
         self.last_sync = Instant::now();
@@ -181,16 +186,7 @@ impl Recorder {
         self.ballast.drop_it();
         let what = format!("writing the journal: {error}");
         let paused = Paused { why: PauseReason::Storage { error: what.clone() }, by: None, request: None };
-        let mut said = false;
-        let mut say = |recorder: &mut Recorder| {
-            let entry = Entry { seq: recorder.view.seq + 1, at: Self::clock(), event: paused.clone().into() };
-            said = said || (recorder.writer.append(&entry).is_ok() && {
-                recorder.take(&entry);
-                true
-            });
-            said
-        };
-        say(self);
+        let mut said = self.say(&paused);
         loop {
             if self.signals.stop.load(Ordering::Relaxed) {
                 bail!("{what}; stopped while waiting for space");
@@ -198,7 +194,8 @@ impl Recorder {
             self.now.held = Some(what.clone());
             self.beat(true);
             std::thread::sleep(Duration::from_millis(300));
-            if !say(self) {
+            said = said || self.say(&paused);
+            if !said {
                 continue;
             }
             let resumed = Resumed { by: None, request: None };
@@ -214,6 +211,49 @@ impl Recorder {
                 }
                 said = false;
                 entry.seq = self.view.seq + 1;
+            }
+        }
+    }
+
+    /// Records a pause if there is room for the line.
+    fn say(&mut self, paused: &Paused) -> bool {
+        let entry = Entry { seq: self.view.seq + 1, at: Self::clock(), event: paused.clone().into() };
+        let written = self.writer.append(&entry).is_ok();
+        if written {
+            self.take(&entry);
+        }
+        written
+    }
+
+    /// Does something that needs space on the disk. While there is none the run is paused, aloud; none when it was stopped meanwhile.
+    pub fn until_there_is_space<T>(&mut self, mut write: impl FnMut() -> Result<T>) -> Result<Option<T>> {
+        loop {
+            let error = match write() {
+                Ok(done) => {
+                    if matches!(self.view.state, State::Paused(PauseReason::Storage { .. })) {
+                        self.put(Resumed { by: None, request: None }.into())?;
+                        self.ballast.restore();
+                    }
+                    return Ok(Some(done));
+                }
+                Err(error) => error,
+            };
+            let kind = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
+            use std::io::ErrorKind::*;
+            if !matches!(kind, Some(StorageFull | QuotaExceeded | FileTooLarge | WriteZero)) {
+                return Err(error);
+            }
+            if !matches!(self.view.state, State::Paused(_)) {
+                self.ballast.drop_it();
+                let why = PauseReason::Storage { error: format!("{error:#}") };
+                self.put(Paused { why, by: None, request: None }.into())?;
+            }
+            self.now.held = Some(format!("{error:#}"));
+            for _ in 0..15 {
+                self.wait()?;
+                if self.leaving.is_some() {
+                    return Ok(None);
+                }
             }
         }
     }
@@ -291,9 +331,8 @@ impl Recorder {
         if matches!(self.view.state, State::Paused(_)) {
             return None;
         }
-        let unseen = |alarm: &&crate::run::view::AlarmView| {
-            alarm.alarm.level == Level::Error && alarm.acknowledged.is_none()
-        };
+        let unseen =
+            |alarm: &&crate::run::view::AlarmView| alarm.alarm.level == Level::Error && alarm.acknowledged.is_none();
         self.view.alarms.values().find(unseen).map(|alarm| alarm.alarm.id.clone())
     }
 
@@ -302,7 +341,10 @@ impl Recorder {
         if let Some((when, request, by)) = &self.stop_when
             && *when == reached
         {
-            let why = format!("{by} asked to stop after the {}", if reached == StopWhen::Stage { "stage" } else { "iteration" });
+            let why = format!(
+                "{by} asked to stop after the {}",
+                if reached == StopWhen::Stage { "stage" } else { "iteration" }
+            );
             self.leaving = Some(Leaving::Asked { why, request: Some(request.clone()) });
         }
     }

@@ -54,7 +54,9 @@ impl Recorder {
                 _ => Ok(Paused { why: PauseReason::Asked, by: Some(by), request: Some(request) }.into()),
             },
             Command::Resume => match self.view.state {
-                State::Paused(PauseReason::Storage { .. }) => Err("the disk is full; the run goes on when there is space".into()),
+                State::Paused(PauseReason::Storage { .. }) => {
+                    Err("the disk is full; the run goes on when there is space".into())
+                }
                 State::Paused(_) => Ok(Resumed { by: Some(by), request: Some(request) }.into()),
                 _ => Err("the run is not paused".into()),
             },
@@ -166,7 +168,9 @@ impl Recorder {
                 if !(0.0..=5.0).contains(&score) {
                     return Err(format!("{score} is no score between 0 and 5"));
                 }
-                let (Some(candidates), Some(means)) = (self.desk.candidates.get(id.number as usize), self.means.get(&id)) else {
+                let (Some(candidates), Some(means)) =
+                    (self.desk.candidates.get(id.number as usize), self.means.get(&id))
+                else {
                     return Err(format!("the candidates of pair {id} are no longer at hand"));
                 };
                 if candidate as usize >= candidates.len() {
@@ -175,7 +179,12 @@ impl Recorder {
                 let candidates: Vec<Candidate> = candidates
                     .iter()
                     .zip(means)
-                    .map(|(candidate, &mean)| Candidate { mean, edited: None, text: &candidate.text, ended: candidate.ended })
+                    .map(|(candidate, &mean)| Candidate {
+                        mean,
+                        edited: None,
+                        text: &candidate.text,
+                        ended: candidate.ended,
+                    })
                     .collect();
                 match choose_with_edit(&candidates, candidate as usize, score, &self.pair_settings) {
                     Ok(choice) => Outcome::Use { chosen: choice.chosen as u32, rejected: choice.rejected as u32 },
@@ -188,12 +197,17 @@ impl Recorder {
     fn take_back(&mut self, of: Option<Seq>, undo: bool, by: String, request: RequestId) -> Result<Event, String> {
         let decision = match of {
             Some(seq) => self.view.decision(seq).ok_or_else(|| format!("there is no decision at {seq}"))?,
-            None => self.view.last_of(&by, !undo).ok_or_else(|| {
-                format!("there is no decision of {by} to {}", if undo { "undo" } else { "redo" })
-            })?,
+            None => self
+                .view
+                .last_of(&by, !undo)
+                .ok_or_else(|| format!("there is no decision of {by} to {}", if undo { "undo" } else { "redo" }))?,
         };
         if decision.undone == undo {
-            return Err(format!("the decision at {} is {} already", decision.seq, if undo { "undone" } else { "in force" }));
+            return Err(format!(
+                "the decision at {} is {} already",
+                decision.seq,
+                if undo { "undone" } else { "in force" }
+            ));
         }
         let mut pairs = Vec::with_capacity(decision.pairs.len());
         for decided in decision.pairs.iter() {

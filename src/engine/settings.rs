@@ -493,7 +493,8 @@ impl Settings {
             max_tokens: 256,
             ..tiny.dpo
         };
-        tiny.eval = EvalSettings { instructions: 96, ranked: 60, anchors: 60, max_tokens: 48, bootstrap: 500, ..tiny.eval };
+        tiny.eval =
+            EvalSettings { instructions: 96, ranked: 60, anchors: 60, max_tokens: 48, bootstrap: 500, ..tiny.eval };
         tiny.checkpoint.every = 10;
         // In the embedded world the same few rationales are right again and again.
         tiny.alarms.repeated_rationales = 1.0;

@@ -50,6 +50,11 @@ pub fn judge_prompt(template: &Template, prompt: &str, answer: &str, seed: Seed)
     Ok(JudgePrompt { text, prompt, answer, nonce })
 }
 
+/// A judgement as a judge should write it: the rationale, then the score line.
+pub fn judgement_text(rationale: &str, score: f64) -> String {
+    format!("{}\nScore: {score}", rationale.trim_end())
+}
+
 /// The scores of one candidate, pooled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Pooled {

@@ -187,7 +187,15 @@ pub struct Tail {
 impl Tail {
     pub fn new(folder: &Path) -> Tail {
         let place = Place { segment: 1, offset: 0, line: 1 };
-        Tail { folder: folder.to_path_buf(), place, expected: 1, file: None, pending: Vec::new(), skipping: false, doubted: None }
+        Tail {
+            folder: folder.to_path_buf(),
+            place,
+            expected: 1,
+            file: None,
+            pending: Vec::new(),
+            skipping: false,
+            doubted: None,
+        }
     }
 
     /// Goes on at a place that an earlier reading gave, expecting this entry there.

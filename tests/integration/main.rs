@@ -1,5 +1,4 @@
 //! The one integration binary: a module for each area, so that the crate is linked once. Tests are data tables with sentences as names.
-//! The one integration binary: every file here is an area, its tests are data tables with sentences as names.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -246,11 +246,12 @@ impl RunView {
                     self.release(at);
                     self.state = State::Running;
                 }
-                // Who resumes has seen what is wrong: the same alarms do not pause again.
-                let by = event.by.clone().unwrap_or_else(|| "resume".into());
-                for id in self.alarms.keys().cloned().collect::<Vec<_>>() {
-                    if let Some(alarm) = self.alarms.get_mut(&id) {
-                        alarm.acknowledged.get_or_insert_with(|| by.clone());
+                // Whoever resumes has seen what is wrong: the same alarms do not pause again.
+                if let Some(by) = &event.by {
+                    for id in self.alarms.keys().cloned().collect::<Vec<_>>() {
+                        if let Some(alarm) = self.alarms.get_mut(&id) {
+                            alarm.acknowledged.get_or_insert_with(|| by.clone());
+                        }
                     }
                 }
                 true
