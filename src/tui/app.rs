@@ -11,7 +11,7 @@ use crate::run::command::Command;
 use crate::run::entry::Stamp;
 use crate::run::event::AlarmRaised;
 use crate::run::folder::RunFolder;
-use crate::run::ids::{RequestId, Seq};
+use crate::run::ids::{PromptId, RequestId, Seq};
 use crate::run::view::{RunView, State};
 use crate::tui::figures::Zone;
 use crate::tui::keys::{Action, Meaning, Press, Scope};
@@ -194,6 +194,8 @@ pub struct App {
     pub pending: Vec<Press>,
     /// What is filtered for, by screen.
     pub filters: BTreeMap<Screen, String>,
+    /// The prompt or pair in hand, common to Gen, Pairs and Check: a screen that is opened shows it. None: the screen's own choice.
+    pub pair: Option<PromptId>,
     /// Alerts up to this entry have been announced.
     pub announced: Seq,
     pub player: Player,
@@ -229,6 +231,7 @@ impl App {
             sent: Vec::new(),
             pending: Vec::new(),
             filters: BTreeMap::new(),
+            pair: None,
             announced: 0,
             player: Player::default(),
             live: Default::default(),
@@ -287,7 +290,7 @@ impl App {
         if matches!(self.screen, Screen::Live | Screen::Train | Screen::Eval) {
             scopes.push(Scope::Charts);
         }
-        if self.mode.steers() {
+        if self.can_decide() {
             scopes.push(Scope::Control);
         }
         scopes.push(Scope::Everywhere);

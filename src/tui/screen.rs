@@ -62,8 +62,9 @@ fn header(frame: &mut Frame, area: Rect, app: &App) {
     }
     let right = signs(app);
     let wide: usize = right.iter().map(Span::width).sum();
+    let used: usize = spans.iter().map(Span::width).sum();
     line(frame, area, Line::from(spans));
-    if (wide as u16) < area.width / 2 {
+    if used + wide <= usize::from(area.width) {
         let at = Rect { x: area.right() - wide as u16, width: wide as u16, ..area };
         line(frame, at, Line::from(right));
     }
@@ -179,6 +180,13 @@ pub fn boxed(frame: &mut Frame, area: Rect, app: &App, title: &str, focused: boo
     let inside = block.inner(area);
     frame.render_widget(block, area);
     inside
+}
+
+/// The longest of these titles that fits into a frame of this width; titles go from long to short.
+pub fn title<S: AsRef<str>>(width: u16, titles: &[S]) -> String {
+    let room = usize::from(width).saturating_sub(4);
+    let fits = titles.iter().find(|title| crate::tui::figures::columns(title.as_ref()) <= room);
+    fits.or(titles.last()).map_or(String::new(), |title| title.as_ref().to_string())
 }
 
 /// Lines from the top of an area, as many as fit.
