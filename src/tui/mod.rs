@@ -20,6 +20,7 @@ pub mod screen;
 pub mod settings;
 pub mod source;
 pub mod system;
+pub mod tell;
 pub mod terminal;
 pub mod texts;
 pub mod theme;
