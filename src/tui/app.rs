@@ -138,11 +138,13 @@ pub enum Effect {
         title: String,
         text: String,
     },
-    /// Write files beside the run, in the viewer's own folder.
-    Save {
-        name: String,
-        text: String,
+    /// Add a line to a file of the viewer's beside the journal.
+    Append {
+        file: String,
+        line: String,
     },
+    /// Write the present screen into files.
+    Export,
     Suspend,
     Redraw,
     Mouse(bool),

@@ -8,6 +8,7 @@ pub mod app;
 pub mod chart;
 pub mod diff;
 pub mod dots;
+pub mod errands;
 pub mod figures;
 pub mod filter;
 pub mod keys;

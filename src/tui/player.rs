@@ -101,7 +101,7 @@ fn stop_at_marks(app: &mut App, start: u64) {
 }
 
 /// Keys that move time. Returns whether the key was one.
-pub fn act(app: &mut App, action: Action, _effects: &mut Vec<Effect>) -> bool {
+pub fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) -> bool {
     let seq = app.view().seq;
     let percent = (app.source.head().seq / 100).max(1);
     match action {
@@ -118,6 +118,7 @@ pub fn act(app: &mut App, action: Action, _effects: &mut Vec<Effect>) -> bool {
         Action::Forward1 => app.source.seek(seq + percent),
         Action::Back10 => app.source.seek(seq.saturating_sub(10 * percent)),
         Action::Forward10 => app.source.seek(seq + 10 * percent),
+        Action::Export => effects.push(Effect::Export),
         Action::Slower => app.player.speed = (app.player.speed / 2.0).max(0.25),
         Action::Faster => app.player.speed = (app.player.speed * 2.0).min(65_536.0),
         Action::FollowTail => {

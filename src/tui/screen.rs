@@ -161,6 +161,13 @@ fn footer(frame: &mut Frame, area: Rect, app: &App) {
     line(frame, area, Line::from(spans));
 }
 
+/// The title of the terminal's window: the run, its state, and how many alerts are open.
+pub fn title_of_terminal(app: &App) -> String {
+    let open = app.view().alarms.values().filter(|alarm| alarm.acknowledged.is_none()).count();
+    let alerts = if open > 0 { format!(": {open}!") } else { String::new() };
+    format!("selfreward{alerts} {} {}", visible(&app.source.folder.name()), standing(app).0)
+}
+
 /// A frame with a title; the focused one is drawn double and bold. Returns the inside.
 pub fn boxed(frame: &mut Frame, area: Rect, app: &App, title: &str, focused: bool) -> Rect {
     use ratatui::widgets::{Block, BorderType};
