@@ -20,6 +20,7 @@ use crate::tui::panes;
 use crate::tui::player::Player;
 use crate::tui::settings::Settings;
 use crate::tui::source::Source;
+use crate::tui::summary::Summary;
 use crate::tui::theme::{Role, Theme};
 
 /// What a viewer may do.
@@ -117,6 +118,8 @@ pub enum Msg {
         command: Command,
         result: Result<RequestId, String>,
     },
+    /// The runs of the folder, as they stand now.
+    Runs(Vec<Summary>),
     /// An effect has something to say.
     Note(String),
     Complaint(String),
@@ -143,6 +146,8 @@ pub enum Effect {
         file: String,
         line: String,
     },
+    /// Look which runs there are.
+    ListRuns,
     /// Write the present screen into files.
     Export,
     Suspend,
@@ -341,6 +346,10 @@ pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
             }
             Err(why) => app.say(Role::Error, format!("{what}: not sent: {why}")),
         },
+        Msg::Runs(list) => {
+            app.runs.list = list;
+            app.runs.read = true;
+        }
         Msg::Note(text) => app.say(Role::Focus, text),
         Msg::Complaint(text) => app.say(Role::Error, text),
     }
@@ -412,7 +421,10 @@ pub fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         Action::ShowTrain => show(app, Screen::Train),
         Action::ShowEval => show(app, Screen::Eval),
         Action::ShowLog => show(app, Screen::Log),
-        Action::ShowRuns => show(app, Screen::Runs),
+        Action::ShowRuns => {
+            show(app, Screen::Runs);
+            effects.push(Effect::ListRuns);
+        }
         Action::Alerts => {
             show(app, Screen::Log);
             app.log.show_alerts();

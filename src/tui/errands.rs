@@ -101,6 +101,24 @@ pub fn hook(command: &str, run: &str, alarm: &AlarmRaised) -> anyhow::Result<()>
     Ok(())
 }
 
+/// Seconds that the local clock is ahead of UTC, as the system's `date` says; 0 when it does not.
+pub fn clock_offset() -> i64 {
+    let Ok(output) = Command::new("date").arg("+%z").stderr(Stdio::null()).output() else { return 0 };
+    offset(&String::from_utf8_lossy(&output.stdout)).unwrap_or(0)
+}
+
+/// Reads `+0530`.
+fn offset(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let (sign, digits) = match text.split_at_checked(1)? {
+        ("+", digits) => (1, digits),
+        ("-", digits) => (-1, digits),
+        _ => return None,
+    };
+    let (hours, minutes) = digits.split_at_checked(2)?;
+    Some(sign * (hours.parse::<i64>().ok()? * 3600 + minutes.parse::<i64>().ok()? * 60))
+}
+
 /// Adds a line to a file of the viewer's in the run folder, durably; the journal is never touched.
 pub fn append(folder: &Path, name: &str, line: &str) -> io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
@@ -160,6 +178,13 @@ pub fn painted(app: &App, width: u16, height: u16) -> anyhow::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_clock_offset_is_read_as_date_writes_it() {
+        for (text, seconds) in [("+0000\n", Some(0)), ("+0530", Some(19_800)), ("-0330", Some(-12_600)), ("UTC", None), ("", None)] {
+            assert_eq!(offset(text), seconds);
+        }
+    }
 
     #[test]
     fn base64_is_as_in_the_standard() {

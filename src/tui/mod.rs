@@ -20,6 +20,7 @@ pub mod player;
 pub mod screen;
 pub mod settings;
 pub mod source;
+pub mod summary;
 pub mod system;
 pub mod tell;
 pub mod terminal;

@@ -76,7 +76,7 @@ pub fn runs(root: &Path, settings: Settings) -> anyhow::Result<Leave> {
 
 fn prepare(app: &mut App) {
     app.clock = clock();
-    app.zone = Zone { offset_s: 0 };
+    app.zone = Zone { offset_s: errands::clock_offset() };
     app.writer = format!("{}-{}", app.settings.name, std::process::id());
 }
 
@@ -95,6 +95,7 @@ fn turn(app: &mut App, waiting: &Waiting, guard: &mut TermGuard) -> anyhow::Resu
     let (mut dirty, mut by_key) = (true, true);
     let mut titled = String::new();
     let mut looked: Option<Instant> = None;
+    let mut listed: Option<Instant> = None;
     loop {
         let mut messages = Vec::new();
         let due = if dirty { pace.wait(by_key).min(EVERY) } else { EVERY };
@@ -117,6 +118,10 @@ fn turn(app: &mut App, waiting: &Waiting, guard: &mut TermGuard) -> anyhow::Resu
         if looked.is_none_or(|at| at.elapsed() >= EVERY) || app.source.loaded() < 1.0 {
             looked = Some(Instant::now());
             messages.extend(read(app)?);
+        }
+        if app.screen == Screen::Runs && listed.is_none_or(|at| at.elapsed() >= Duration::from_secs(2)) {
+            listed = Some(Instant::now());
+            messages.push(Msg::Runs(crate::tui::summary::summaries(&app.root)));
         }
         let before = (app.clock, app.toast.is_some(), app.view().seq);
         let mut effects = update(app, Msg::Tick(clock()));
@@ -213,6 +218,10 @@ fn done(
         Effect::Append { file, line } => {
             let written = errands::append(app.source.folder.path(), &file, &line);
             more.extend(complaint(app, written.map(|()| None).with_context(|| format!("writing {file}"))));
+        }
+        Effect::ListRuns => {
+            let list = crate::tui::summary::summaries(&app.root);
+            more.extend(update(app, Msg::Runs(list)));
         }
         Effect::Export => {
             let written = errands::export(app);

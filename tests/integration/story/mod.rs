@@ -120,6 +120,15 @@ impl Plot {
         teller.entries
     }
 
+    /// The same written as it is told, for runs that are too long for memory.
+    pub fn write_long(&self, root: &Path) -> RunFolder {
+        let folder = RunFolder::create(root, self.name).unwrap();
+        let mut teller = Teller::new(self.clone());
+        teller.writer = Some(Writer::open(folder.path()).unwrap());
+        let _ = teller.whole();
+        folder
+    }
+
     /// The same as a run folder.
     pub fn write(&self, root: &Path) -> RunFolder {
         write(root, self.name, &self.tell())
@@ -148,6 +157,8 @@ struct Teller {
     view: RunView,
     random: u64,
     requests: u64,
+    /// Where entries go instead of staying here.
+    writer: Option<Writer>,
 }
 
 impl Teller {
@@ -155,7 +166,7 @@ impl Teller {
         // 2026-11-21 09:00:00 UTC.
         let at = Stamp(1_795_251_600_000_000);
         let random = plot.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        Teller { plot, at, seq: 0, entries: Vec::new(), view: RunView::default(), random, requests: 0 }
+        Teller { plot, at, seq: 0, entries: Vec::new(), view: RunView::default(), random, requests: 0, writer: None }
     }
 
     fn next(&mut self) -> u64 {
@@ -188,7 +199,10 @@ impl Teller {
         self.seq += 1;
         let entry = Entry { seq: self.seq, at: self.at, event: event.into() };
         self.view.apply(&entry);
-        self.entries.push(entry);
+        match &mut self.writer {
+            Some(writer) => writer.append(&entry).unwrap(),
+            None => self.entries.push(entry),
+        }
     }
 
     fn request(&mut self) -> RequestId {
