@@ -17,7 +17,7 @@ use crate::tui::figures::Zone;
 use crate::tui::keys::{Action, Meaning, Press, Scope};
 use crate::tui::overlays::{self, Overlay};
 use crate::tui::panes;
-use crate::tui::player::Player;
+use crate::tui::player::{Bookmark, Player};
 use crate::tui::settings::Settings;
 use crate::tui::source::Source;
 use crate::tui::summary::Summary;
@@ -206,6 +206,8 @@ pub struct App {
     /// Alerts up to this entry have been announced.
     pub announced: Seq,
     pub player: Player,
+    pub bookmarks: Vec<Bookmark>,
+    pub compare: panes::compare::State,
     pub live: panes::live::State,
     pub generation: panes::generation::State,
     pub pairs: panes::pairs::State,
@@ -241,6 +243,8 @@ impl App {
             pair: None,
             announced: 0,
             player: Player::default(),
+            bookmarks: Vec::new(),
+            compare: Default::default(),
             live: Default::default(),
             generation: Default::default(),
             pairs: Default::default(),
@@ -328,6 +332,7 @@ impl App {
 /// The one way in which the state changes.
 pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
     let mut effects = Vec::new();
+    let before = app.source.view().seq;
     match msg {
         Msg::Key(key) if key.kind == KeyEventKind::Release => {}
         Msg::Key(key) => pressed(app, key, &mut effects),
@@ -352,6 +357,9 @@ pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
         }
         Msg::Note(text) => app.say(Role::Focus, text),
         Msg::Complaint(text) => app.say(Role::Error, text),
+    }
+    if app.source.view().seq != before {
+        panes::compare::align(app);
     }
     effects
 }

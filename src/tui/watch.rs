@@ -76,6 +76,7 @@ pub fn runs(root: &Path, settings: Settings) -> anyhow::Result<Leave> {
 
 fn prepare(app: &mut App) {
     app.clock = clock();
+    app.bookmarks = crate::tui::player::bookmarks(app.source.folder.path());
     app.zone = Zone { offset_s: errands::clock_offset() };
     app.writer = format!("{}-{}", app.settings.name, std::process::id());
 }
