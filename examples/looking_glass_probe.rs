@@ -42,7 +42,7 @@ fn main() {
             let root = given.map_or(root.path().to_path_buf(), |path| std::path::Path::new(&path).parent().unwrap().into());
             let begun = Instant::now();
             let plot = story::Plot { prompts, steps: 2000, name: "million", ..story::Plot::default() };
-            let folder = plot.write_long(&root);
+            let folder = plot.write(&root);
             println!("written in {:.1} s", begun.elapsed().as_secs_f64());
             folder
         }

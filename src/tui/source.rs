@@ -82,11 +82,17 @@ pub struct Source {
     damages: Vec<Damage>,
     /// Bytes of the journal when it was opened, to say how far the first reading is.
     size: u64,
+    frame_every: u64,
     read_once: bool,
 }
 
 impl Source {
     pub fn open(folder: RunFolder) -> Source {
+        Source::open_with(folder, FRAME_EVERY)
+    }
+
+    /// The same with another distance between key frames, for tests.
+    pub fn open_with(folder: RunFolder, frame_every: u64) -> Source {
         let size = journal_bytes(&folder);
         Source {
             texts: Texts::new(folder.path()),
@@ -103,6 +109,7 @@ impl Source {
             engine_log: (0, String::new()),
             damages: Vec::new(),
             size,
+            frame_every,
             read_once: false,
             folder,
         }
@@ -172,12 +179,13 @@ impl Source {
 
     /// Reads what is new, at most `limit` entries. Returns how many there were; `limit` means that there may be more.
     pub fn poll(&mut self, limit: usize) -> io::Result<usize> {
+        let every = self.frame_every;
         let Source { tail, head, frames, marks, notable, damages, texts, .. } = self;
         let mut count = 0;
         let stopped = tail.read(|place, found| {
             match found {
                 Found::Entry(entry) => {
-                    let due = frames.last().map_or(0, |frame| frame.expected + FRAME_EVERY);
+                    let due = frames.last().map_or(0, |frame| frame.expected + every);
                     if entry.seq >= due {
                         frames.push(KeyFrame { view: head.clone(), place, expected: entry.seq });
                     }

@@ -39,20 +39,6 @@ pub enum Illness {
     Hostile,
 }
 
-impl Illness {
-    pub const ALL: [Illness; 9] = [
-        Illness::Healthy,
-        Illness::Unparsed,
-        Illness::Saturated,
-        Illness::Length,
-        Illness::Gaming,
-        Illness::HotDpo,
-        Illness::Nan,
-        Illness::Collapse,
-        Illness::Hostile,
-    ];
-}
-
 /// How a run goes, and where the story ends.
 #[derive(Clone, Debug)]
 pub struct Plot {
@@ -120,18 +106,14 @@ impl Plot {
         teller.entries
     }
 
-    /// The same written as it is told, for runs that are too long for memory.
-    pub fn write_long(&self, root: &Path) -> RunFolder {
+    /// The same as a run folder.
+    pub fn write(&self, root: &Path) -> RunFolder {
         let folder = RunFolder::create(root, self.name).unwrap();
         let mut teller = Teller::new(self.clone());
+        // Written as it is told: a long story has no room in memory.
         teller.writer = Some(Writer::open(folder.path()).unwrap());
         let _ = teller.whole();
         folder
-    }
-
-    /// The same as a run folder.
-    pub fn write(&self, root: &Path) -> RunFolder {
-        write(root, self.name, &self.tell())
     }
 }
 
