@@ -7,6 +7,7 @@
 pub mod app;
 pub mod chart;
 pub mod diff;
+pub mod doctor;
 pub mod dots;
 pub mod errands;
 pub mod figures;
@@ -29,5 +30,6 @@ pub mod theme;
 pub mod watch;
 
 pub use app::{Leave, Mode};
+pub use doctor::doctor;
 pub use settings::Settings;
 pub use watch::{ReplayOptions, replay, runs, watch_run};
