@@ -7,6 +7,7 @@
 pub mod app;
 pub mod chart;
 pub mod diff;
+pub mod dots;
 pub mod figures;
 pub mod filter;
 pub mod keys;
@@ -18,6 +19,7 @@ pub mod player;
 pub mod screen;
 pub mod settings;
 pub mod source;
+pub mod system;
 pub mod terminal;
 pub mod texts;
 pub mod theme;

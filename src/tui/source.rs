@@ -11,6 +11,7 @@ use crate::run::folder::{Holder, Now, RunFolder};
 use crate::run::ids::Seq;
 use crate::run::journal::{Damage, Found, Place, Tail};
 use crate::run::view::RunView;
+use crate::tui::system::{Gauge, System};
 use crate::tui::texts::Texts;
 
 /// Entries between two key frames.
@@ -53,6 +54,8 @@ pub struct Source {
     pub texts: Texts,
     pub now: Option<Now>,
     pub holder: Option<Holder>,
+    pub system: Option<System>,
+    gauge: Gauge,
     tail: Tail,
     head: RunView,
     frames: Vec<KeyFrame>,
@@ -72,6 +75,8 @@ impl Source {
             tail: Tail::new(folder.path()),
             now: None,
             holder: None,
+            system: None,
+            gauge: Gauge::default(),
             head: RunView::default(),
             frames: Vec::new(),
             cursor: None,
@@ -149,10 +154,13 @@ impl Source {
         self.poll(usize::MAX).map(|_| ())
     }
 
-    /// Looks at the heartbeat and at the lock. Returns whether something to be drawn changed.
-    pub fn look(&mut self) -> bool {
+    /// Looks at the heartbeat, the lock and the machine. Returns whether something to be drawn changed.
+    pub fn look(&mut self, clock: Stamp) -> bool {
         let (now, holder) = (self.folder.now(), self.folder.holder());
-        let changed = now != self.now || holder != self.holder;
+        let here = holder.as_ref().filter(|holder| holder.host == crate::run::folder::host_name());
+        let system = self.gauge.look(self.folder.path(), here.map(|holder| holder.pid), clock.0);
+        let changed = now != self.now || holder != self.holder || system != self.system;
+        self.system = system;
         self.now = now;
         self.holder = holder;
         changed

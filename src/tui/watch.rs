@@ -158,7 +158,7 @@ fn message(event: ratatui::crossterm::event::Event) -> Option<Msg> {
 /// Reads what is new in the journals and beside them.
 fn read(app: &mut App) -> anyhow::Result<Option<Msg>> {
     let count = app.source.poll(AT_ONCE).context("reading the journal")?;
-    let looked = !app.is_replay() && app.source.look();
+    let looked = !app.is_replay() && app.source.look(app.clock);
     Ok((count > 0 || looked).then_some(Msg::Read(count)))
 }
 
