@@ -272,7 +272,11 @@ impl App {
 
     /// Where keys are looked up, first match first.
     pub fn scopes(&self) -> Vec<Scope> {
-        let mut scopes = Vec::with_capacity(5);
+        let mut scopes = Vec::with_capacity(6);
+        // Where nothing can be decided, the keys of a replay come first: the space bar plays.
+        if self.mode == (Mode::Replay { second_opinion: false }) && self.screen == Screen::Check {
+            scopes.push(Scope::Replay);
+        }
         match self.screen {
             Screen::Gen => scopes.push(Scope::Gen),
             Screen::Pairs => scopes.push(Scope::Pairs),
@@ -324,21 +328,28 @@ pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
         Msg::Paste(text) => overlays::paste(app, &text),
         Msg::Resize(width, height) => app.size = (width, height),
         Msg::Tick(clock) => ticked(app, clock),
-        Msg::Read(_) => announce(app, &mut effects),
-        Msg::Sent { what, command, result } => match result {
-            Ok(id) => {
-                app.say(Role::Focus, format!("{what}: sent"));
+        Msg::Read(_) => {
+            announce(app, &mut effects);
+            // What came before this frame will have been seen when the next key is pressed.
+            app.check.requests.read = app.source.head().seq;
+        }
+        Msg::Sent { what, command, result } => match (panes::check::sent(app, &command, &result), result) {
+            (ours, Ok(id)) => {
+                if !ours {
+                    app.say(Role::Focus, format!("{what}: sent"));
+                }
                 let at = app.clock;
                 app.sent.push(Sent { id, what, command, at });
                 if app.sent.len() > 200 {
                     app.sent.remove(0);
                 }
             }
-            Err(why) => app.say(Role::Error, format!("{what}: not sent: {why}")),
+            (_, Err(why)) => app.say(Role::Error, format!("{what}: not sent: {why}")),
         },
         Msg::Note(text) => app.say(Role::Focus, text),
         Msg::Complaint(text) => app.say(Role::Error, text),
     }
+    panes::settle(app, &mut effects);
     effects
 }
 

@@ -59,15 +59,7 @@ fn curves(frame: &mut Frame, area: Rect, app: &App, focused: bool, title: &str, 
 }
 
 /// A chart with its latest value in the title; a second signal is the rejected side.
-fn one_chart(
-    frame: &mut Frame,
-    area: Rect,
-    app: &App,
-    focused: bool,
-    title: &str,
-    model: Model,
-    signals: &[Signal],
-) {
+fn one_chart(frame: &mut Frame, area: Rect, app: &App, focused: bool, title: &str, model: Model, signals: &[Signal]) {
     let view = app.view();
     let look = &app.train.look;
     let found: Vec<(Signal, &Series)> =
@@ -148,7 +140,8 @@ fn agreement(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
             all.push(Line::from(Span::styled(fit(&format!("     {says}"), width), app.theme.style(role))));
         }
     }
-    let note = format!(" n = {} pairs; ties count half; 95% interval", found.last().map_or(0, |f| f.1.1.agreement.pairs));
+    let note =
+        format!(" n = {} pairs; ties count half; 95% interval", found.last().map_or(0, |f| f.1.1.agreement.pairs));
     all.push(Line::from(Span::styled(fit(&note, width), app.theme.style(Role::Dim))));
     lines(frame, inside, all);
 }
@@ -159,7 +152,8 @@ fn whole(share: f64) -> String {
 
 fn scores(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
     let view = app.view();
-    let tally = view.rounds.iter().rev().find(|round| round.judge.replies > 0).map(|round| (round.iteration, &round.judge));
+    let tally =
+        view.rounds.iter().rev().find(|round| round.judge.replies > 0).map(|round| (round.iteration, &round.judge));
     let title = tally.map_or("judge scores".into(), |(iteration, _)| format!("judge scores, iteration {iteration}"));
     let inside = boxed(frame, area, app, &title, focused);
     let Some((_, tally)) = tally else {

@@ -119,7 +119,8 @@ fn stage(app: &App, width: usize) -> Line<'static> {
     let mut says = format!("{} of {}", count(span.done), count(span.total));
     let pace = eta.rate.filter(|rate| *rate > 0.0 && rate.is_finite());
     if let Some(rate) = pace.filter(|_| width >= 78) {
-        let text = if rate >= 1.0 { format!("{}/s", number(rate, 2)) } else { format!("{} each", duration(1.0 / rate)) };
+        let text =
+            if rate >= 1.0 { format!("{}/s", number(rate, 2)) } else { format!("{} each", duration(1.0 / rate)) };
         says = format!("{says}  {text}");
     }
     if let Some(ending) = span.finished {
