@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use super::scores::{ScoredPrompt, ScoredResponse};
+use crate::recipe::agreement::Response;
 
 /// Everything that joined, and a count of what did not.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -45,6 +46,14 @@ pub struct JoinedResponse {
     pub reference_rank: Option<f64>,
     /// The length of the response, where a file has its text.
     pub chars: Option<usize>,
+}
+
+impl Joined {
+    /// The table as the agreement metrics take it: one list for each instruction.
+    pub fn responses(&self) -> Vec<Vec<Response>> {
+        let response = |joined: &JoinedResponse| Response { judge: joined.judge_score, rank: joined.reference_rank };
+        self.prompts.iter().map(|prompt| prompt.responses.iter().map(response).collect()).collect()
+    }
 }
 
 /// Joins a judge's file with a reference.

@@ -50,7 +50,7 @@ pub struct Desk {
     /// By model, temperature in tenths, item, in the order of answering.
     pub held_out: BTreeMap<(Model, u32, u32), HeldOutAnswer>,
     /// Scores on the held-out ranked set: by model, set, response, sample.
-    pub held_out_scores: BTreeMap<(Model, u32, u32), Vec<(Scored, u32)>>,
+    pub held_out_scores: BTreeMap<(Model, u32, u32), Vec<Scored>>,
     /// By model, opponent, item and whether the model's answer came first.
     pub duels: BTreeMap<(Model, Model, u32, bool), Verdict>,
     /// Held-out measures of trainings at their steps.
@@ -68,7 +68,7 @@ impl Desk {
             Event::StageStarted(event) if event.iteration != self.iteration => self.turn_to(event.iteration),
             Event::EftJudged(event) if event.held_out => {
                 let scores = self.held_out_scores.entry((event.model, event.set, event.response)).or_default();
-                scores.push((event.score, event.reply.split_whitespace().count() as u32));
+                scores.push(event.score);
             }
             Event::EftJudged(event) => {
                 self.eft.insert((event.set, event.response, event.sample), (event.reply.clone(), event.score));

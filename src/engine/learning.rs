@@ -99,9 +99,11 @@ impl Engine {
         }
         let seed = self.seed(iteration, Stage::Dpo).number();
         let lesson = if settings.learn == Learn::Positive {
-            let examples = set.pairs.iter().map(|used| self.side(used.pair, used.chosen)).collect::<Result<Vec<_>>>()?;
+            let examples =
+                set.pairs.iter().map(|used| self.side(used.pair, used.chosen)).collect::<Result<Vec<_>>>()?;
             let mut sft = self.settings.sft.clone();
-            (sft.lr, sft.lr_end, sft.schedule, sft.epochs) = (settings.lr, settings.lr_end, settings.schedule, settings.epochs);
+            (sft.lr, sft.lr_end, sft.schedule, sft.epochs) =
+                (settings.lr, settings.lr_end, settings.schedule, settings.epochs);
             Lesson::Answers { examples, held_out: Vec::new(), settings: sft, seed }
         } else {
             if self.reference(iteration, &set.pairs)? == Flow::Stop {
@@ -168,8 +170,7 @@ impl Engine {
             }
             let scored = self.policy.log_probs(&items)?;
             for (used, sides) in chunk.iter().zip(scored.chunks_exact(2)) {
-                let event =
-                    ReferenceScored { pair: used.pair, chosen: Num(sides[0].sum), rejected: Num(sides[1].sum) };
+                let event = ReferenceScored { pair: used.pair, chosen: Num(sides[0].sum), rejected: Num(sides[1].sum) };
                 self.recorder.record(event)?;
             }
             if self.recorder.safe_point()? == Flow::Stop {
@@ -233,7 +234,10 @@ impl Engine {
     }
 
     /// Takes the best state as the model and makes it durable.
-    #[expect(clippy::too_many_arguments, reason = "the end of one long function, named; a struct for it would be read once")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the end of one long function, named; a struct for it would be read once"
+    )]
     fn finish_model(
         &mut self,
         iteration: u32,
@@ -375,9 +379,8 @@ impl Engine {
     }
 
     fn step_checkpoints(&self, stage: Stage, model: Model) -> Vec<CheckpointSaved> {
-        let of_this = |saved: &&std::sync::Arc<CheckpointSaved>| {
-            saved.stage == stage && saved.model == model && !saved.finished
-        };
+        let of_this =
+            |saved: &&std::sync::Arc<CheckpointSaved>| saved.stage == stage && saved.model == model && !saved.finished;
         self.recorder.view.checkpoints.iter().filter(of_this).map(|saved| saved.as_ref().clone()).collect()
     }
 
@@ -418,7 +421,11 @@ fn step_folder(model: Model, step: u64) -> String {
 
 /// The best measure; of equals the later.
 fn best(progress: &[(u64, f64)]) -> Option<(u64, f64)> {
-    progress.iter().copied().filter(|(_, value)| value.is_finite()).max_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)))
+    progress
+        .iter()
+        .copied()
+        .filter(|(_, value)| value.is_finite())
+        .max_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)))
 }
 
 /// The measure has not risen over its best for so many checkpoints.

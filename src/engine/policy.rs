@@ -182,7 +182,9 @@ pub trait Policy {
 pub struct JudgeAsk {
     pub prompt: String,
     pub answer: String,
+    /// The answer's own seed: every sample of it reads the same text.
     pub seed: crate::recipe::seeds::Seed,
+    pub sample: u32,
 }
 
 /// What a judge says of one answer.

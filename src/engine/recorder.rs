@@ -22,7 +22,7 @@ use crate::run::event::*;
 use crate::run::folder::{Now, RunFolder, Writing};
 use crate::run::ids::{PromptId, RequestId};
 use crate::run::journal::Writer;
-use crate::run::lookup::Lookup;
+use crate::run::lookup::{Entries, Lookup};
 use crate::run::view::{RunView, State};
 
 /// Lines that may be unsynced, and how long.
@@ -121,6 +121,16 @@ impl Recorder {
             last_look: long_ago,
             lint_due: false,
         })
+    }
+
+    /// On resume: the candidates' means of these pairs, read again from the journal.
+    pub fn recall_means(&mut self, pairs: &[PromptId]) {
+        for id in pairs {
+            let Some(seq) = self.view.pair(*id).map(|pair| pair.seq) else { continue };
+            if let Some(Entry { event: Event::PairSelected(event), .. }) = self.lookup.entry(seq) {
+                self.means.insert(*id, event.means);
+            }
+        }
     }
 
     /// Wall-clock time, for entries.

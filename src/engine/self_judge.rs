@@ -30,14 +30,19 @@ impl Judge for SelfJudge {
             .iter()
             .map(|ask| {
                 let prompt = judge_prompt(&self.template, &ask.prompt, &ask.answer, ask.seed)?;
-                let shared_prefix = prompt.text.find(&prompt.prompt).unwrap_or(0);
                 let sampling = Sampling {
                     temperature: self.settings.temperature,
                     top_p: self.settings.top_p,
                     max_tokens: self.settings.max_tokens,
                     stop: Vec::new(),
                 };
-                Ok(Ask { text: prompt.text, continues: false, shared_prefix, sampling, seed: ask.seed.number() })
+                Ok(Ask {
+                    text: prompt.text,
+                    continues: false,
+                    shared_prefix: prompt.shared_prefix,
+                    sampling,
+                    seed: ask.seed.sample(ask.sample).number(),
+                })
             })
             .collect::<Result<Vec<_>>>()?;
         policy.reply(&asks, &mut Reading(seat))
@@ -60,14 +65,8 @@ impl Seat<Reply> for Reading<'_> {
 /// Reads a judge's reply. Only what it wrote itself is read; a missing score stays missing.
 pub fn read(reply: Reply) -> Judgement {
     let reading = read_score(&reply.text);
-    let rationale = reading.line.as_ref().map_or(reply.text.as_str(), |line| &reply.text[..line.start]);
-    let contradicts = reading.score.is_ok_and(|score| contradiction(rationale, score).is_some());
+    let rationale = reading.rationale(&reply.text);
+    let contradicts = reading.score.is_ok_and(|score| contradiction(&rationale, score).is_some());
     let span = reading.number.map(|number| (number.start as u32, number.end as u32));
-    Judgement {
-        truncated: reply.ended == Ended::Length,
-        score: reading.score,
-        span,
-        contradicts,
-        reply: reply.text,
-    }
+    Judgement { truncated: reply.ended == Ended::Length, score: reading.score, span, contradicts, reply: reply.text }
 }

@@ -2,11 +2,12 @@
 //!
 //! The corpora use them to balance scores, and a rehearsal without weights uses them in place of a model.
 
+use super::draws::{chance, one_of, weighted};
 use super::issues::FLAWLESS;
 use super::oracle;
 use super::spoken::{self, is_word};
-use super::stream::{Stream, chance, one_of, weighted};
 use super::{Kind, Mix, Prompt, World};
+use crate::recipe::seeds::Stream;
 
 /// Which kinds of answer lead to a score, for the scores 0 to 5.
 const WAYS_TO: [&Mix; 6] = [

@@ -1,10 +1,11 @@
 //! How people answer: flawlessly, wrongly, with needless words, twice, untidily, or beside the point.
 
+use super::draws::{chance, one_of, weighted};
 use super::families::{FAMILIES, Prompt};
 use super::fillers;
 use super::oracle;
 use super::spoken::{self, LINE_BREAK, is_mark, is_word};
-use super::stream::{Stream, chance, one_of, weighted};
+use crate::recipe::seeds::Stream;
 
 /// What is the matter with an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -7,11 +7,12 @@
 use std::collections::BTreeSet;
 
 use super::actors::answer_of_score;
+use super::draws::{chance, weighted};
 use super::issues::FLAWLESS;
 use super::oracle::{self, Grade};
 use super::spoken;
-use super::stream::{Stream, chance, keyed, weighted};
 use super::{Kind, Mix, Prompt, World};
+use crate::recipe::seeds::{Seed, Stream};
 
 /// A pretraining document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +117,7 @@ pub const SET_SCORES: usize = 3;
 /// Pretraining documents.
 pub fn pretraining(world: &World, count: usize) -> impl Iterator<Item = Document> + '_ {
     (0..count).map(|index| {
-        let stream = &mut world.stream("pretraining", index as u64);
+        let stream = &mut world.stream("pretraining", index as u32);
         match weighted(stream, &DOCUMENTS) {
             DocumentKind::TaskList => {
                 Document::TaskList { prompts: (0..LIST_LENGTH).map(|_| world.prompt(stream).text()).collect() }
@@ -150,7 +151,7 @@ fn review(world: &World, prompt: &Prompt, answer: &str, stream: &mut Stream) -> 
 pub fn ift(world: &World, count: usize) -> impl Iterator<Item = Instruction> + '_ {
     let mut seen = BTreeSet::new();
     (0..count).map(move |index| {
-        let stream = &mut world.stream("ift", index as u64);
+        let stream = &mut world.stream("ift", index as u32);
         let prompt = fresh(stream, &mut seen, |stream| {
             let prompt = world.prompt(stream);
             (prompt.text(), prompt)
@@ -167,7 +168,7 @@ pub fn eft(world: &World, count: usize, labelling: Labelling) -> impl Iterator<I
     let mut seen = BTreeSet::new();
     (0..count).map(move |index| {
         let score = score_from_deck(world, index);
-        let stream = &mut world.stream("eft", index as u64);
+        let stream = &mut world.stream("eft", index as u32);
         let (prompt, answer) = fresh(stream, &mut seen, |stream| {
             let prompt = world.prompt(stream);
             let answer = answer_of_score(world, &prompt, score, stream);
@@ -180,14 +181,14 @@ pub fn eft(world: &World, count: usize, labelling: Labelling) -> impl Iterator<I
 fn score_from_deck(world: &World, index: usize) -> u8 {
     let mut deck: Vec<u8> =
         (0u8..).zip(SCORES_OF_FIFTY).flat_map(|(score, count)| std::iter::repeat_n(score, count)).collect();
-    world.stream("eft scores", (index / deck.len()) as u64).shuffle(&mut deck);
+    world.stream("eft scores", (index / deck.len()) as u32).shuffle(&mut deck);
     deck[index % deck.len()]
 }
 
 /// The same seed as ranked sets, for building examples as from human rankings.
 pub fn eft_sets(world: &World, count: usize) -> impl Iterator<Item = RankedSet> + '_ {
     (0..count).map(|index| {
-        let stream = &mut world.stream("eft sets", index as u64);
+        let stream = &mut world.stream("eft sets", index as u32);
         let prompt = world.prompt(stream);
         ranked(world, &prompt, stream)
     })
@@ -197,7 +198,7 @@ pub fn eft_sets(world: &World, count: usize) -> impl Iterator<Item = RankedSet> 
 /// with other answers.
 pub fn held_out_eft(world: &World, count: usize) -> impl Iterator<Item = RankedSet> + '_ {
     (0..count).map(|index| {
-        let stream = &mut world.stream("held-out eft", index as u64);
+        let stream = &mut world.stream("held-out eft", index as u32);
         ranked(world, &world.judged[index % world.judged.len()], stream)
     })
 }
@@ -244,7 +245,7 @@ fn label(prompt: &Prompt, answer: String, labelling: Labelling) -> Judged {
 
 /// Two points for an answer longer than a flawless one, minus one for one of the same length, minus two for a shorter one.
 fn length_bonus(prompt: &Prompt, answer: &str) -> i16 {
-    let flawless = prompt.task.flawless(&mut keyed(0, "length", 0)).split(' ').count();
+    let flawless = prompt.task.flawless(&mut Seed::root(0).stream()).split(' ').count();
     match spoken::tokens(answer).split(' ').count() {
         length if length > flawless + 2 => 2,
         length if length + 2 < flawless => -2,

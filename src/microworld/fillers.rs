@@ -1,7 +1,8 @@
 //! Needless words: the polite noise that people put around a right answer, and how to take it away again.
 
+use super::draws::{chance, one_of};
 use super::spoken::is_word;
-use super::stream::{Stream, chance, one_of};
+use crate::recipe::seeds::Stream;
 
 /// Said before an answer.
 pub(super) const PREFIXES: [&str; 2] = ["well , i think that maybe", "as far as i know ,"];

@@ -6,30 +6,31 @@
 //!
 //! In reading order: `words` (what exists), `spoken` (ordinary text and canonical tokens), `pattern` (sentences with
 //! slots), `families` (the tasks), `answers` and `fillers` (how people answer), `oracle` and `issues` (what it is worth
-//! and why), `corpus` (documents and seed data), `actors` (answers and critiques of a chosen quality).
+//! and why), `corpus` (documents and seed data), `actors` (answers and critiques of a chosen quality),
+//! `vocabulary` and `tokenizer` (the words of the world, and a `tokenizer.json` for them).
 
 pub mod actors;
 mod answers;
 pub mod corpus;
+mod draws;
 mod families;
 mod fillers;
 mod issues;
 pub mod oracle;
 mod pattern;
 pub mod spoken;
-mod stream;
+pub mod tokenizer;
 mod vocabulary;
 mod words;
 
 use std::collections::BTreeSet;
 
-use stream::keyed;
+use crate::recipe::seeds::{Seed, Stream};
 
 pub use answers::{Kind, Mix};
 pub use families::{FAMILIES, Prompt, Task};
 pub use issues::Issue;
 pub use oracle::{Grade, Points};
-pub use stream::Stream;
 pub use vocabulary::vocabulary;
 pub use words::{Category, Group, ITEMS, Item};
 
@@ -39,7 +40,7 @@ const HELD_OUT: [usize; 8] = [36, 64, 48, 64, 40, 36, 64, 44];
 /// A world: its seed, and the prompts that no training text of it ever shows.
 #[derive(Clone, Debug)]
 pub struct World {
-    seed: u64,
+    seed: Seed,
     /// Half of the held-out prompts, for evaluating answers.
     instructions: Vec<Prompt>,
     /// The other half, for evaluating the judge.
@@ -49,10 +50,11 @@ pub struct World {
 
 impl World {
     pub fn new(seed: u64) -> Self {
+        let seed = Seed::root(seed).named("world");
         let mut held_out = BTreeSet::new();
         let (mut instructions, mut judged) = (Vec::new(), Vec::new());
         for (family, &count) in HELD_OUT.iter().enumerate() {
-            let mut stream = keyed(seed, "held out", family as u64);
+            let mut stream = seed.named("held out").sample(family as u32).stream();
             let mut found = 0;
             while found < count {
                 let prompt = Prompt::invent(family, &mut stream);
@@ -63,18 +65,15 @@ impl World {
             }
         }
         // Mixed, so that the first hundred are a fair sample of all families.
-        keyed(seed, "held out instructions", 0).shuffle(&mut instructions);
-        keyed(seed, "held out judged", 0).shuffle(&mut judged);
+        seed.named("held-out instructions").stream().shuffle(&mut instructions);
+        seed.named("held-out judged").stream().shuffle(&mut judged);
         Self { seed, instructions, judged, held_out }
     }
 
-    pub fn seed(&self) -> u64 {
-        self.seed
-    }
-
-    /// The stream of this world for one purpose and number. All chance in a world comes from such streams.
-    pub fn stream(&self, purpose: &str, index: u64) -> Stream {
-        keyed(self.seed, purpose, index)
+    /// The stream of this world for one purpose and number. All chance in a world comes from such streams, so more draws
+    /// for one purpose never shift another.
+    pub fn stream(&self, purpose: &str, index: u32) -> Stream {
+        self.seed.named(purpose).sample(index).stream()
     }
 
     /// A prompt for training: never a held-out one. All families are equally frequent.

@@ -95,7 +95,9 @@ fn without_repetition<'t>(tokens: &[&'t str]) -> (Vec<&'t str>, bool) {
         kept.push(token);
         let end = kept.len();
         let span = (1..=LONGEST_SPAN.min(end / 2)).find(|span| {
-            kept[end - span..] == kept[end - 2 * span..end - span] && kept[end - span..].iter().any(|it| is_word(it))
+            let (before, last) = (&kept[end - 2 * span..end - span], &kept[end - span..]);
+            // The last token alone refutes most spans.
+            before[span - 1] == *token && before == last && last.iter().any(|it| is_word(it))
         });
         if let Some(span) = span {
             kept.truncate(end - span);

@@ -9,10 +9,7 @@
 //!   survives printing and reading;
 //! * `text(&tokens(s)) == s` for every prompt, answer and rationale that the world makes.
 //!
-//! The same two maps as a `tokenizers` pipeline (this file is the specification):
-//! encoding is lower-casing, newline to ` / `, then a split into `[.,:?!]` and runs of other characters that are not
-//! white space; decoding joins with spaces, removes the space before `[.,:?!]`, turns ` ?/ ?` into a newline, then sets
-//! capitals on `i`, on the ten names, and on the first letter of the text, of a line, and after `. `, `? ` or `! `.
+//! `tokenizer` states the same two maps as a `tokenizer.json`.
 //! Foreign text loses capitals, runs of spaces and its slashes; that is the price, and it concerns no text of this world.
 
 /// The token that stands for a line break.
@@ -21,7 +18,7 @@ pub const LINE_BREAK: &str = "/";
 /// The people of this world: the first five are `her`, the others `his`.
 pub const NAMES: [&str; 10] = ["anna", "maria", "emma", "lucy", "nina", "tom", "peter", "omar", "leo", "jack"];
 
-const MARKS: [&str; 5] = [".", ",", ":", "?", "!"];
+pub(super) const MARKS: [&str; 5] = [".", ",", ":", "?", "!"];
 
 pub(super) fn is_mark(token: &str) -> bool {
     MARKS.contains(&token)
@@ -81,7 +78,8 @@ pub fn text(canonical: &str) -> String {
         } else {
             printed.push_str(token);
         }
-        starts = false;
+        // A dash begins an item of a list, and an item begins like a sentence.
+        starts = token == "-";
     }
     printed
 }
@@ -102,6 +100,8 @@ mod tests {
             ("Review: complete, correct and clear. Score: 5", "review : complete , correct and clear . score : 5"),
             ("\n\nTom", "/ / tom"),
             (",, a", ", , a"),
+            ("So! And on? On.", "so ! and on ? on ."),
+            ("New tasks:\n- What is a lemon?\n- Name two", "new tasks : / - what is a lemon ? / - name two"),
             ("", ""),
         ] {
             assert_eq!(tokens(spoken), canonical);

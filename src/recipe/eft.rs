@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::seeds::Stream;
-use crate::run::reasons::{Scored, Unscored};
+use super::spread::score_class;
+use crate::run::reasons::Scored;
 
 /// What must agree for a judgement to be kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -89,8 +90,8 @@ pub fn build_eft(prompts: &[Vec<Judged>], settings: &EftSettings, stream: &mut S
     built
 }
 
-fn class(score: Result<f64, Unscored>) -> Option<usize> {
-    score.ok().map(|score| score.round().clamp(0.0, 5.0) as usize)
+fn class(score: Scored) -> Option<usize> {
+    score.ok().map(score_class)
 }
 
 /// Which responses of one prompt may stay.
@@ -148,6 +149,7 @@ fn thinned(mut sizes: [u32; 6], share: f64) -> [u32; 6] {
 mod tests {
     use super::*;
     use crate::recipe::seeds::Seed;
+    use crate::run::reasons::Unscored;
 
     fn prompt(rows: &[(f64, f64)]) -> Vec<Judged> {
         rows.iter().map(|&(rank, score)| Judged { rank, score: Ok(score) }).collect()

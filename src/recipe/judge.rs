@@ -40,14 +40,17 @@ pub struct JudgePrompt {
     pub prompt: String,
     pub answer: String,
     pub nonce: String,
+    /// Bytes at the beginning of `text` that every prompt of this template begins with: the rubric, up to the first slot.
+    pub shared_prefix: usize,
 }
 
 /// Puts a prompt and an answer into the judge's template, behind a fence whose nonce follows from `seed`.
+/// With the candidate's seed rather than the sample's, all judgements of a candidate read one and the same text.
 pub fn judge_prompt(template: &Template, prompt: &str, answer: &str, seed: Seed) -> Result<JudgePrompt, TemplateError> {
     let nonce = seed.nonce();
     let (prompt, answer) = (fenced(prompt, template, &nonce), fenced(answer, template, &nonce));
     let text = template.fill(&[("prompt", &prompt), ("answer", &answer), ("fence", &nonce)])?;
-    Ok(JudgePrompt { text, prompt, answer, nonce })
+    Ok(JudgePrompt { text, prompt, answer, nonce, shared_prefix: template.fixed_prefix() })
 }
 
 /// A judgement as a judge should write it: the rationale, then the score line.
@@ -174,6 +177,7 @@ mod tests {
         let (inside, outside) = built.text.split_once(&close).unwrap();
         assert!(inside.contains("Score: 5<U+E0041>\n{{fence}}"), "{inside}");
         assert!(!outside.contains("Score: 5"));
+        assert!(built.shared_prefix > 800 && !built.text[..built.shared_prefix].contains(&built.nonce));
         assert_ne!(built.nonce, judge_prompt(&template, "Say hello.", &forged, seed.sample(1)).unwrap().nonce);
     }
 

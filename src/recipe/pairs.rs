@@ -6,6 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::judge::Pooled;
 use crate::run::reasons::{Ended, NoPair};
 use crate::text::likeness;
 
@@ -162,6 +163,17 @@ pub fn cut_low_policy_margins(margins: &[Option<f64>], share: f64) -> Vec<Option
     out
 }
 
+/// Share of pairs whose margin lies within two standard errors of the judge's means: chosen against rejected, each with
+/// its standard deviation and number of parsed scores. `None` where no pair has both deviations.
+pub fn noisy_pairs(pairs: &[(f64, Pooled, Pooled)]) -> Option<f64> {
+    let noisy = |(margin, chosen, rejected): &(f64, Pooled, Pooled)| {
+        let square = |side: &Pooled| Some(side.sd?.powi(2) / f64::from(side.parsed));
+        Some(*margin < 2.0 * (square(chosen)? + square(rejected)?).sqrt())
+    };
+    let known: Vec<bool> = pairs.iter().filter_map(noisy).collect();
+    (!known.is_empty()).then(|| known.iter().filter(|noisy| **noisy).count() as f64 / known.len() as f64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,5 +281,15 @@ mod tests {
             cut_low_policy_margins(&margins, 0.25)[2],
             Some(NoPair::LowPolicyMargin { margin: -1.0, cut: -0.2 })
         );
+    }
+
+    #[test]
+    fn pairs_within_two_standard_errors_are_noisy() {
+        let side = |sd| Pooled { mean: Some(4.0), sd, parsed: 4, samples: 4 };
+        // Standard error of the difference: sqrt(1/4 + 1/4) = 0.71.
+        let pair = |margin, sd| (margin, side(sd), side(sd));
+        let pairs = [pair(1.0, Some(1.0)), pair(2.0, Some(1.0)), pair(0.5, Some(0.0)), pair(0.1, None)];
+        assert_eq!(noisy_pairs(&pairs), Some(1.0 / 3.0));
+        assert_eq!(noisy_pairs(&pairs[3..]), None);
     }
 }

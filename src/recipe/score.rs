@@ -21,10 +21,19 @@ pub struct Reading {
     pub line: Option<Range<usize>>,
     /// The number in it.
     pub number: Option<Range<usize>>,
+    /// Where the deciding mention of the score begins: what stands before it is the rationale.
+    pub start: Option<usize>,
     /// How often the reply names a score; more than one is worth a look.
     pub marks: u32,
     /// Two of these name different numbers, anywhere in the reply.
     pub conflicting: bool,
+}
+
+impl Reading {
+    /// What the reply says before its verdict; all of it where there is none. A verdict may share its line with the rationale.
+    pub fn rationale<'a>(&self, reply: &'a str) -> &'a str {
+        self.start.and_then(|start| reply.get(..start)).unwrap_or(reply)
+    }
 }
 
 /// Finds the reply's verdict.
@@ -48,10 +57,18 @@ pub fn read_score(reply: &str) -> Reading {
     // A verdict on a line of its own, if there is any; else a score inside a sentence.
     let decisive = lines.iter().rev().find(|line| line.anchored).or(lines.last());
     let Some(line) = decisive else {
-        return Reading { score: Err(Unscored::Missing), line: None, number: None, marks: count, conflicting };
+        return Reading {
+            score: Err(Unscored::Missing),
+            line: None,
+            number: None,
+            start: None,
+            marks: count,
+            conflicting,
+        };
     };
     let (score, number) = verdict(&line.marks);
-    Reading { score, line: Some(line.span.clone()), number, marks: count, conflicting }
+    let start = line.marks.first().map(|mark| mark.start);
+    Reading { score, line: Some(line.span.clone()), number, start, marks: count, conflicting }
 }
 
 struct Line {
@@ -62,6 +79,7 @@ struct Line {
 
 /// One place where a line names a score.
 struct Mark {
+    start: usize,
     value: Result<(f64, Range<usize>), Unscored>,
     /// Nothing but ornament and words such as `final` stands before it.
     anchored: bool,
@@ -106,11 +124,17 @@ fn marks(chars: &[(usize, char)]) -> Vec<Mark> {
     let mut at = 0;
     while at + WORD.len() <= chars.len() {
         let here = chars[at..].iter().map(|(_, c)| *c).zip(WORD.chars()).all(|(a, b)| a == b);
-        let begins = at == 0 || !chars[at - 1].1.is_alphanumeric();
+        let before = |back: usize| at.checked_sub(back).map_or(' ', |at| chars[at].1);
+        // `_score_` is emphasis, `total_score` a name in a program.
+        let begins = !before(1).is_alphanumeric() && (before(1) != '_' || !before(2).is_alphanumeric());
         if here && begins {
             let after = at + WORD.len();
             if let Some(value) = after_colon(chars, after) {
-                found.push(Mark { value: read_value(chars, value), anchored: is_anchored(&chars[..at]) });
+                found.push(Mark {
+                    start: chars[at].0,
+                    value: read_value(chars, value),
+                    anchored: is_anchored(&chars[..at]),
+                });
             }
             at = after;
         } else {
@@ -125,7 +149,8 @@ fn after_colon(chars: &[(usize, char)], mut at: usize) -> Option<usize> {
     const LONGEST_BRACKET: usize = 24;
     while let Some((_, c)) = chars.get(at) {
         match c {
-            ':' | '=' => return Some(at + 1),
+            // A colon only: `score = 0` is what judges write who have taken to programming.
+            ':' => return Some(at + 1),
             '(' => {
                 let close = chars[at..].iter().take(LONGEST_BRACKET).position(|(_, c)| *c == ')')?;
                 at += close + 1;
@@ -145,7 +170,7 @@ fn is_anchored(before: &[(usize, char)]) -> bool {
 }
 
 fn read_value(chars: &[(usize, char)], mut at: usize) -> Result<(f64, Range<usize>), Unscored> {
-    while chars.get(at).is_some_and(|(_, c)| is_ornament(*c) || matches!(c, ':')) {
+    while chars.get(at).is_some_and(|(_, c)| is_ornament(*c) || *c == ':') {
         at += 1;
     }
     let (value, number, mut at) = number_at(chars, at).ok_or(Unscored::NotANumber)?;
@@ -197,7 +222,7 @@ fn skip_joints(chars: &[(usize, char)], mut at: usize) -> (usize, Joint) {
         } else if *c == '/' {
             joint = Joint::Scale;
             at += 1;
-        } else if c.is_whitespace() || "*_`\"',-–—~|&?".contains(*c) {
+        } else if c.is_whitespace() || "*_`\"',-–—~|&?+=".contains(*c) {
             at += 1;
         } else if c.is_ascii_digit() {
             return (at, joint);

@@ -70,7 +70,8 @@ pub fn ranks(values: &[f64]) -> Vec<f64> {
     let mut ranks = vec![0.0; values.len()];
     let mut first = 0;
     while first < order.len() {
-        let same = order[first..].iter().take_while(|&&at| values[at] == values[order[first]]).count();
+        // NaN equals nothing, not even itself: it has a rank of its own.
+        let same = order[first..].iter().take_while(|&&at| values[at] == values[order[first]]).count().max(1);
         for &at in &order[first..first + same] {
             ranks[at] = first as f64 + (same as f64 + 1.0) / 2.0;
         }
@@ -193,6 +194,7 @@ mod tests {
         close(sd(&[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]), 2.138_090);
         close(entropy(&[1, 1, 2]), 1.5);
         close(percentile(&[4.0, 1.0, 3.0, 2.0], 0.5), 2.5);
+        assert_eq!(ranks(&[f64::NAN, 1.0]), [2.0, 1.0]);
         assert_eq!(ranks(&[10.0, 20.0, 10.0, 30.0]), [1.5, 3.0, 1.5, 4.0]);
         // Two raters, 50 items: 20 both yes, 15 both no, 5 and 10 crossed: 0.7 observed, 0.5 by chance.
         let mut ratings = vec![(true, true); 20];

@@ -100,6 +100,42 @@ impl Template {
         Ok(out)
     }
 
+    /// Bytes before the first slot: the same in every filled text.
+    pub fn fixed_prefix(&self) -> usize {
+        match self.pieces.first() {
+            Some(Piece::Literal(text)) => text.len(),
+            _ => 0,
+        }
+    }
+
+    /// The inverse of `fill`: the value of each slot in a text that was made from this template, each slot as it first occurs.
+    /// None for a text that was not. A value that holds the template's own words is cut at their first occurrence.
+    pub fn read<'a>(&self, text: &'a str) -> Option<Vec<(&str, &'a str)>> {
+        let mut values: Vec<(&str, &str)> = Vec::new();
+        let mut rest = text;
+        let mut open: Option<&str> = None;
+        for piece in &self.pieces {
+            match piece {
+                Piece::Literal(literal) => {
+                    let at = rest.find(literal.as_str())?;
+                    match open.take() {
+                        Some(slot) if values.iter().all(|(known, _)| *known != slot) => {
+                            values.push((slot, &rest[..at]))
+                        }
+                        None if at > 0 => return None,
+                        _ => {}
+                    }
+                    rest = &rest[at + literal.len()..];
+                }
+                Piece::Slot(slot) => open = Some(slot),
+            }
+        }
+        if let Some(slot) = open {
+            values.push((slot, rest));
+        }
+        Some(values)
+    }
+
     pub fn pieces(&self) -> &[Piece] {
         &self.pieces
     }

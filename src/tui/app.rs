@@ -141,6 +141,11 @@ pub enum Effect {
         title: String,
         text: String,
     },
+    /// Replace a file of the viewer's beside the journal.
+    Save {
+        name: String,
+        text: String,
+    },
     /// Add a line to a file of the viewer's beside the journal.
     Append {
         file: String,
@@ -286,7 +291,11 @@ impl App {
 
     /// Where keys are looked up, first match first.
     pub fn scopes(&self) -> Vec<Scope> {
-        let mut scopes = Vec::with_capacity(5);
+        let mut scopes = Vec::with_capacity(6);
+        // Where nothing can be decided, the keys of a replay come first: the space bar plays.
+        if self.mode == (Mode::Replay { second_opinion: false }) && self.screen == Screen::Check {
+            scopes.push(Scope::Replay);
+        }
         match self.screen {
             Screen::Gen => scopes.push(Scope::Gen),
             Screen::Pairs => scopes.push(Scope::Pairs),
@@ -339,17 +348,23 @@ pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
         Msg::Paste(text) => overlays::paste(app, &text),
         Msg::Resize(width, height) => app.size = (width, height),
         Msg::Tick(clock) => ticked(app, clock),
-        Msg::Read(_) => announce(app, &mut effects),
-        Msg::Sent { what, command, result } => match result {
-            Ok(id) => {
-                app.say(Role::Focus, format!("{what}: sent"));
+        Msg::Read(_) => {
+            announce(app, &mut effects);
+            // What came before this frame will have been seen when the next key is pressed.
+            app.check.requests.read = app.source.head().seq;
+        }
+        Msg::Sent { what, command, result } => match (panes::check::sent(app, &command, &result), result) {
+            (ours, Ok(id)) => {
+                if !ours {
+                    app.say(Role::Focus, format!("{what}: sent"));
+                }
                 let at = app.clock;
                 app.sent.push(Sent { id, what, command, at });
                 if app.sent.len() > 200 {
                     app.sent.remove(0);
                 }
             }
-            Err(why) => app.say(Role::Error, format!("{what}: not sent: {why}")),
+            (_, Err(why)) => app.say(Role::Error, format!("{what}: not sent: {why}")),
         },
         Msg::Runs(list) => {
             app.runs.list = list;
@@ -361,6 +376,7 @@ pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
     if app.source.view().seq != before {
         panes::compare::align(app);
     }
+    panes::settle(app, &mut effects);
     effects
 }
 

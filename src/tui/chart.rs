@@ -121,7 +121,11 @@ pub fn value(series: &Series, look: &Look) -> Option<f64> {
     let Some(cursor) = look.cursor else { return points.iter().rev().find_map(|point| point.2) };
     let (first, last) = (points.first()?.0, points.last()?.0);
     let wanted = first + (last - first) * cursor;
-    points.iter().filter(|point| point.2.is_some()).min_by(|a, b| (a.0 - wanted).abs().total_cmp(&(b.0 - wanted).abs()))?.2
+    points
+        .iter()
+        .filter(|point| point.2.is_some())
+        .min_by(|a, b| (a.0 - wanted).abs().total_cmp(&(b.0 - wanted).abs()))?
+        .2
 }
 
 /// Whether the curve rises or falls lately, as a mark.
@@ -153,7 +157,8 @@ pub fn draw(frame: &mut Frame, area: Rect, theme: &Theme, chart: &Chart, look: &
     let seen = points.iter().flat_map(|(_, points)| {
         points.iter().filter(|(x, span, _)| in_view(*x) && span.finite > 0).flat_map(|(_, span, smooth)| {
             let raw = look.envelope || look.smoothing == 0.0;
-            let (low, high) = if raw { (span.min, span.max) } else { (smooth.unwrap_or(span.min), smooth.unwrap_or(span.max)) };
+            let (low, high) =
+                if raw { (span.min, span.max) } else { (smooth.unwrap_or(span.min), smooth.unwrap_or(span.max)) };
             [scale(low), scale(high)]
         })
     });
@@ -188,7 +193,16 @@ pub fn draw(frame: &mut Frame, area: Rect, theme: &Theme, chart: &Chart, look: &
 
 /// Draws the labels of both axes; returns the inside.
 #[expect(clippy::too_many_arguments, reason = "an axis is all of these, and only this function draws one")]
-fn axes(frame: &mut Frame, area: Rect, theme: &Theme, axis: Axis, log: bool, x: (f64, f64), look: &Look, zone: Zone) -> Rect {
+fn axes(
+    frame: &mut Frame,
+    area: Rect,
+    theme: &Theme,
+    axis: Axis,
+    log: bool,
+    x: (f64, f64),
+    look: &Look,
+    zone: Zone,
+) -> Rect {
     let bottom = u16::from(area.height >= 4);
     let rows = area.height - bottom;
     let mut ticks = axis.ticks(usize::from(rows / 3).clamp(2, 6));
@@ -203,7 +217,11 @@ fn axes(frame: &mut Frame, area: Rect, theme: &Theme, axis: Axis, log: bool, x: 
         for (at, label) in &ticks {
             let row = ((1.0 - axis.place(*at)) * f64::from(rows.saturating_sub(1))).round() as u16;
             let text = crate::tui::figures::right(label, wide.into());
-            line(frame, Rect { x: area.x, y: area.y + row, width: wide, height: 1 }, Line::from(Piece::styled(text, dim)));
+            line(
+                frame,
+                Rect { x: area.x, y: area.y + row, width: wide, height: 1 },
+                Line::from(Piece::styled(text, dim)),
+            );
         }
     }
     if bottom > 0 {
@@ -255,7 +273,13 @@ impl Grid {
         dots.paint(frame.buffer_mut(), self.plot, theme.style(Role::Dim), '-');
     }
 
-    fn envelope(&self, frame: &mut Frame, points: &[(f64, Span, Option<f64>)], scale: impl Fn(f64) -> f64, theme: &Theme) {
+    fn envelope(
+        &self,
+        frame: &mut Frame,
+        points: &[(f64, Span, Option<f64>)],
+        scale: impl Fn(f64) -> f64,
+        theme: &Theme,
+    ) {
         let mut dots = self.dots();
         for (x, span, _) in points.iter().filter(|(_, span, _)| span.finite > 0) {
             if let Some(x) = self.x(&dots, *x) {

@@ -107,7 +107,8 @@ mod tests {
 
     #[test]
     fn dots_become_characters_of_each_symbol_set() {
-        for (symbols, expected) in [(Symbols::Braille, "⣀⠤⠒⠉"), (Symbols::Block, "▄▄▀▀"), (Symbols::Ascii, "****")] {
+        for (symbols, expected) in [(Symbols::Braille, "⣀⠤⠒⠉"), (Symbols::Block, "▄▄▀▀"), (Symbols::Ascii, "****")]
+        {
             let mut dots = Dots::new(symbols, 4, 1);
             let (width, height) = dots.size();
             dots.line((0, height - 1), (width - 1, 0), 0);

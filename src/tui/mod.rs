@@ -18,6 +18,7 @@ pub mod overlays;
 pub mod panes;
 pub mod places;
 pub mod player;
+pub mod prose;
 pub mod screen;
 pub mod settings;
 pub mod source;

@@ -1,9 +1,7 @@
 //! Agreement measures against scipy's numbers on hand-made tables, and against the published score files.
 
-#![cfg(test)]
-
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use selfreward::recipe::agreement::{AgreementSettings, Response, agreement};
 use selfreward::recipe::seeds::Seed;
@@ -11,6 +9,8 @@ use selfreward::recipe::statistics::{entropy, wilson};
 use selfreward::run::measures::{Agreement, Interval};
 use serde::Deserialize;
 use serde_json::Value;
+
+use crate::shared_data::shared;
 
 /// Made by tests/golden/agreement.py.
 const GOLDEN: &str = include_str!("../fixtures/agreement.json");
@@ -97,20 +97,6 @@ struct Completion {
     score: i32,
 }
 
-fn shared() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let found = root
-        .ancestors()
-        .skip(1)
-        .take(2)
-        .map(|above| above.join("shared/data/self-reward-rlhf"))
-        .find(|path| path.is_dir());
-    if found.is_none() {
-        eprintln!("skipped: ../shared/data/self-reward-rlhf is not here");
-    }
-    found
-}
-
 fn rows(folder: &Path, name: &str) -> BTreeMap<String, Vec<Completion>> {
     let text = std::fs::read_to_string(folder.join(name)).unwrap();
     let rows = text.lines().map(|line| serde_json::from_str::<Row>(line).unwrap());
@@ -136,7 +122,7 @@ fn joined(
 
 #[test]
 fn the_published_score_files_give_their_golden_values() {
-    let Some(folder) = shared() else { return };
+    let Some(folder) = shared("data/self-reward-rlhf") else { return };
     let reference = rows(&folder, "gbt_scores.jsonl");
     let table = [
         // file, [strict, half, excluding, five best, exact, rho, tau, pooled rho, pooled tau], [right+ties+unparsed …], counts

@@ -1,6 +1,8 @@
 //! Score files: both shapes, what is missing, and two files joined by what they say and never by position.
 
 use selfreward::data::{Joined, JoinedResponse, Limits, Read, ScoredPrompt, join, scores};
+use selfreward::recipe::agreement::{AgreementSettings, agreement};
+use selfreward::recipe::seeds::Seed;
 
 use crate::data_files::file;
 use crate::shared_data::shared;
@@ -242,5 +244,38 @@ fn the_published_score_files_join_entirely_and_give_the_known_counts() {
         assert_eq!(found.prompts.len(), 200, "{name}");
         assert_eq!((found.judge_alone, found.reference_alone, found.other_prompt_text), Default::default(), "{name}");
         assert_eq!(pairs(&found), expected, "{name}");
+    }
+}
+
+#[test]
+fn files_read_and_joined_give_the_published_agreement() {
+    let folder = "data/self-reward-rlhf";
+    let Some(reference) = shared(&format!("{folder}/gbt_scores.jsonl")) else { return };
+    let reference = scores::read(&reference, Limits::default()).unwrap();
+    // strict, tie = 1/2, excluding, 5-best of n, Spearman and tau-b of n, pooled Spearman and tau-b
+    let table = [
+        ("scores_M1", [0.34256, 0.51298, 0.52381, 0.64339, 0.03389, 0.03781, 0.10297, 0.08980], (401, 135)),
+        ("scores_M2", [0.01557, 0.02249, 0.40909, 0.76471, f64::NAN, f64::NAN, 0.04083, 0.03667], (17, 0)),
+    ];
+    for (name, expected, n) in table {
+        let Some(path) = shared(&format!("{folder}/{name}.jsonl")) else { return };
+        let joined = join(&scores::read(&path, Limits::default()).unwrap().rows, &reference.rows);
+        let found = agreement(&joined.responses(), &AgreementSettings::default(), Seed::root(1));
+        let values = [
+            found.pairwise_strict,
+            found.pairwise_half,
+            found.pairwise_excluding,
+            found.five_best,
+            found.spearman,
+            found.kendall,
+            found.pooled_spearman,
+            found.pooled_kendall,
+        ];
+        for (value, expected) in values.into_iter().zip(expected) {
+            // NaN stands for a measure that must not exist.
+            assert_eq!(value.is_none(), expected.is_nan(), "{name}: {value:?} for {expected}");
+            assert!(value.is_none_or(|value| (value - expected).abs() <= 1e-5), "{name}: {value:?} for {expected}");
+        }
+        assert_eq!((found.five_best_n, found.spearman_n, found.pairs), (n.0, n.1, 578), "{name}");
     }
 }

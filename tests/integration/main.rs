@@ -12,8 +12,12 @@ mod data_rankings;
 mod data_readers;
 mod data_scores;
 mod data_split;
+mod judge_replies;
+mod likeness;
+mod rehearsal;
 mod score;
 mod shared_data;
+mod stage;
 mod story;
 mod text_pages;
 mod tui_keys;
@@ -22,3 +26,5 @@ mod tui_source;
 mod world_corpus;
 mod world_oracle;
 mod world_properties;
+#[cfg(feature = "llama")]
+mod world_tokenizer;

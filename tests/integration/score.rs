@@ -25,7 +25,7 @@ fn every_form_of_a_score_line_is_decided() {
         ("Score: 4.", Ok(4.0)),
         ("Score: 4.0", Ok(4.0)),
         ("Score: +4", Ok(4.0)),
-        ("Score = 3", Ok(3.0)),
+        ("_Score_: 3", Ok(3.0)),
         ("Score (0-5): 3", Ok(3.0)),
         ("Score:\t2\r\nbye", Ok(2.0)),
         ("Final score: 3", Ok(3.0)),
@@ -50,6 +50,8 @@ fn every_form_of_a_score_line_is_decided() {
         ("a score of 4", MISSING),
         ("Scores: 4", MISSING),
         ("underscore: 4", MISSING),
+        ("total_score: 4", MISSING),
+        ("score = 0\nreturn score", MISSING),
         ("> Score: 5", MISSING),
         ("Rating: 4", MISSING),
         // No number.
@@ -80,6 +82,7 @@ fn every_form_of_a_score_line_is_decided() {
         ("Score: 4, maybe 5", AMBIGUOUS),
         ("Score: 4,5", AMBIGUOUS),
         ("Score: 3/4", AMBIGUOUS),
+        ("Score: (1+3+2)/3 = 2", AMBIGUOUS),
         ("Score: 4 5", AMBIGUOUS),
         ("Score: 4/5 or 3/5", AMBIGUOUS),
         ("score : 4 score : 2", AMBIGUOUS),
@@ -104,6 +107,20 @@ fn the_spans_point_at_the_line_and_the_number() {
         let reading = read_score(reply);
         assert_eq!(reading.line.map(|span| &reply[span]), line, "{reply:?}");
         assert_eq!(reading.number.map(|span| &reply[span]), number, "{reply:?}");
+    }
+}
+
+#[test]
+fn the_rationale_is_what_stands_before_the_verdict() {
+    let table = [
+        ("Good work.\nScore: 4\nBye.", "Good work.\n"),
+        ("review : it adds needless words . score : 4", "review : it adds needless words . "),
+        ("It says score: 5.\nNot so.\n**Score:** 1", "It says score: 5.\nNot so.\n**"),
+        ("No verdict here.", "No verdict here."),
+        ("Score: 4", ""),
+    ];
+    for (reply, expected) in table {
+        assert_eq!(read_score(reply).rationale(reply), expected, "{reply:?}");
     }
 }
 

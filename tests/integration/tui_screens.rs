@@ -90,7 +90,9 @@ fn every_screen_of_every_story_draws_at_many_sizes() {
         let mut app = viewer(root.path(), name, Mode::Control);
         for tab in 1..=8 {
             press(&mut app, &tab.to_string());
-            for (width, height) in [(0, 0), (1, 1), (5, 2), (20, 5), (40, 10), (80, 24), (120, 40), (200, 60), (300, 100)] {
+            for (width, height) in
+                [(0, 0), (1, 1), (5, 2), (20, 5), (40, 10), (80, 24), (120, 40), (200, 60), (300, 100)]
+            {
                 picture(&mut app, width, height);
             }
         }

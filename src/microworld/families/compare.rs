@@ -1,12 +1,13 @@
 //! `Which is bigger, a seal or a shark?` → `A shark is bigger than a seal.`
 
-use super::super::issues::Issue;
-use super::super::pattern::{fill, scan, with_article, without_article};
-use super::super::stream::{Stream, one_of};
-use super::super::words::{Item, animals, distinct, item, items_in};
 use super::{Family, Marks, other_than, some_of};
+use crate::microworld::draws::one_of;
+use crate::microworld::issues::Issue;
+use crate::microworld::pattern::{fill, scan, with_article, without_article};
+use crate::microworld::words::{Item, animals, distinct, item, items_in};
+use crate::recipe::seeds::Stream;
 
-pub(in super::super) const ANSWER: &str = "{bigger} is bigger than {smaller} .";
+pub(in crate::microworld) const ANSWER: &str = "{bigger} is bigger than {smaller} .";
 
 /// Two animals of different size, in the order of the prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,12 +1,13 @@
 //! `What is a lemon?` → `A lemon is a yellow fruit that tastes sour.`
 
-use super::super::issues::Issue;
-use super::super::pattern::{contains_phrase, fill, scan, with_article, without_article};
-use super::super::stream::{Stream, one_of};
-use super::super::words::{CLAUSES, COLOURS, Category, ITEMS, Item, item};
 use super::{Family, Marks, other_than, some_of};
+use crate::microworld::draws::one_of;
+use crate::microworld::issues::Issue;
+use crate::microworld::pattern::{contains_phrase, fill, scan, with_article, without_article};
+use crate::microworld::words::{CLAUSES, COLOURS, Category, ITEMS, Item, item};
+use crate::recipe::seeds::Stream;
 
-pub(in super::super) const ANSWER: &str = "{item} is {kind} that {clause} .";
+pub(in crate::microworld) const ANSWER: &str = "{item} is {kind} that {clause} .";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Describe {

@@ -1,10 +1,11 @@
 //! `Name three red fruits.` → `Apple, cherry and cranberry.`
 
-use super::super::issues::Issue;
-use super::super::pattern::with_and;
-use super::super::stream::{Stream, one_of, weighted};
-use super::super::words::{Group, ITEMS, Item, NUMBERS, distinct, groups, item, items_in};
 use super::{Family, Marks, some_of};
+use crate::microworld::draws::{one_of, weighted};
+use crate::microworld::issues::Issue;
+use crate::microworld::pattern::with_and;
+use crate::microworld::words::{Group, ITEMS, Item, NUMBERS, distinct, groups, item, items_in};
+use crate::recipe::seeds::Stream;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct List {

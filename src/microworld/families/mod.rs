@@ -21,10 +21,11 @@ pub use reply::Reply;
 pub use rhyme::Rhyme;
 pub use sort::Sort;
 
+use super::draws::one_of;
 use super::issues::Issue;
 use super::pattern::{fill, scan};
 use super::spoken;
-use super::stream::{Stream, one_of};
+use crate::recipe::seeds::Stream;
 
 /// What a family finds in an answer.
 #[derive(Clone, Debug, Default)]

@@ -1,14 +1,15 @@
 //! `Say the opposite: the big cow is sad.` → `The small cow is happy.`
 
-use super::super::issues::Issue;
-use super::super::pattern::{fill, scan};
-use super::super::stream::{Stream, one_of};
-use super::super::words::{Category, ITEMS, Item, item};
 use super::{Family, Marks, other_than, some_of};
+use crate::microworld::draws::one_of;
+use crate::microworld::issues::Issue;
+use crate::microworld::pattern::{fill, scan};
+use crate::microworld::words::{Category, ITEMS, Item, item};
+use crate::recipe::seeds::Stream;
 
-pub(in super::super) const ANSWER: &str = "the {adjective} {noun} is {state} .";
+pub(in crate::microworld) const ANSWER: &str = "the {adjective} {noun} is {state} .";
 
-pub(in super::super) const OPPOSITES: [[&str; 2]; 9] = [
+pub(in crate::microworld) const OPPOSITES: [[&str; 2]; 9] = [
     ["big", "small"],
     ["old", "new"],
     ["clean", "dirty"],

@@ -1,12 +1,13 @@
 //! `Which word is the vegetable: beet, apple, cap?` → `Beet is a vegetable.`
 
-use super::super::issues::Issue;
-use super::super::pattern::{fill, scan, with_article, with_commas, without_article};
-use super::super::stream::{Stream, one_of};
-use super::super::words::{Category, ITEMS, Item, distinct, item, items_in};
 use super::{Family, Marks, other_than, some_of};
+use crate::microworld::draws::one_of;
+use crate::microworld::issues::Issue;
+use crate::microworld::pattern::{fill, scan, with_article, with_commas, without_article};
+use crate::microworld::words::{Category, ITEMS, Item, distinct, item, items_in};
+use crate::recipe::seeds::Stream;
 
-pub(in super::super) const ANSWER: &str = "{word} is {category} .";
+pub(in crate::microworld) const ANSWER: &str = "{word} is {category} .";
 
 /// Three words; exactly one is of the category.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +81,7 @@ impl Family for Pick {
             elements: vec![
                 named.iter().any(|word| self.words.contains(word)),
                 names_right,
-                names_right && alone && says_category,
+                names_right && says_category,
             ],
             wrong: !alone || categories.iter().any(|said| *said != self.category),
             repeated: false,

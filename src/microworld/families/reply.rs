@@ -1,23 +1,23 @@
 //! `Write a kind reply to Anna, who lost her keys.` → `Dear Anna, I am sorry that you lost your keys. I hope you find them soon.`
 
-use super::super::issues::Issue;
-use super::super::pattern::{contains_phrase, fill, scan};
-use super::super::spoken::NAMES;
-use super::super::stream::Stream;
 use super::{Family, Marks, other_than, some_of};
+use crate::microworld::issues::Issue;
+use crate::microworld::pattern::{contains_phrase, fill, scan};
+use crate::microworld::spoken::NAMES;
+use crate::recipe::seeds::Stream;
 
-pub(in super::super) const ANSWER: &str = "dear {name} , i am {tone} that you {event} . {wish} .";
+pub(in crate::microworld) const ANSWER: &str = "dear {name} , i am {tone} that you {event} . {wish} .";
 
-pub(in super::super) const TONES: [&str; 2] = ["sorry", "glad"];
+pub(in crate::microworld) const TONES: [&str; 2] = ["sorry", "glad"];
 
 /// What happened, with a slot for whose; and the wish that belongs to it. The first four are sad, the others happy.
 #[derive(Debug, PartialEq, Eq)]
-pub(in super::super) struct Event {
+pub(in crate::microworld) struct Event {
     pub what: &'static str,
     pub wish: &'static str,
 }
 
-pub(in super::super) const EVENTS: [Event; 8] = [
+pub(in crate::microworld) const EVENTS: [Event; 8] = [
     Event { what: "lost {whose} keys", wish: "i hope you find them soon" },
     Event { what: "missed {whose} train", wish: "i hope the next one is on time" },
     Event { what: "failed {whose} test", wish: "you will do better next time" },

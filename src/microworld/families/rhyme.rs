@@ -1,23 +1,23 @@
 //! `Write a two line rhyme about the old moon.` → `The old moon is slowly coming down,` / `It wears the morning like a crown.`
 
-use super::super::issues::Issue;
-use super::super::pattern::{fill, scan};
-use super::super::spoken::{LINE_BREAK, is_word};
-use super::super::stream::Stream;
 use super::{Family, Marks, other_than, some_of};
+use crate::microworld::issues::Issue;
+use crate::microworld::pattern::{fill, scan};
+use crate::microworld::spoken::{LINE_BREAK, is_word};
+use crate::recipe::seeds::Stream;
 
-pub(in super::super) const ANSWER: &str = "the {mood} {topic} {first} , / {second} .";
+pub(in crate::microworld) const ANSWER: &str = "the {mood} {topic} {first} , / {second} .";
 
 /// What is left of it for those who stop early.
 const ONE_LINE: &str = "the {mood} {topic} {first} .";
 
-pub(in super::super) const TOPICS: [&str; 10] =
+pub(in crate::microworld) const TOPICS: [&str; 10] =
     ["rain", "snow", "sun", "moon", "tree", "cat", "dog", "bird", "star", "wind"];
-pub(in super::super) const MOODS: [&str; 6] = ["happy", "sad", "little", "big", "old", "quiet"];
+pub(in crate::microworld) const MOODS: [&str; 6] = ["happy", "sad", "little", "big", "old", "quiet"];
 
 /// A word to end on, with how a first and a second line get there. Three words in a row rhyme.
 #[derive(Debug)]
-pub(in super::super) struct End {
+pub(in crate::microworld) struct End {
     pub word: &'static str,
     pub first: &'static str,
     pub second: &'static str,
@@ -29,7 +29,7 @@ const fn end(word: &'static str, first: &'static str, second: &'static str) -> E
 
 const CLASS: usize = 3;
 
-pub(in super::super) const ENDS: [End; 18] = [
+pub(in crate::microworld) const ENDS: [End; 18] = [
     end("street", "is dancing down the street", "it waits for me along the street"),
     end("feet", "is resting at my feet", "it comes to me on gentle feet"),
     end("sweet", "is singing low and sweet", "its gentle song is soft and sweet"),

@@ -1,10 +1,11 @@
 //! `Sort from small to big: whale, crab, fox.` → `Crab, fox, whale.`
 
-use super::super::issues::Issue;
-use super::super::pattern::with_commas;
-use super::super::stream::{Stream, one_of, weighted};
-use super::super::words::{Item, animals, distinct, item, items_in};
 use super::{Family, Marks};
+use crate::microworld::draws::{one_of, weighted};
+use crate::microworld::issues::Issue;
+use crate::microworld::pattern::with_commas;
+use crate::microworld::words::{Item, animals, distinct, item, items_in};
+use crate::recipe::seeds::Stream;
 
 /// Two or three animals of different sizes, in the order of the prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What lies over a screen for a moment: help, palette, filter, copy, note, score, stop menu, go to.
+//! What lies over a screen for a moment: help, palette, filter, copy, note, score, stop menu, go to, a count.
 //!
 //! An overlay takes every key until it closes; Esc always closes it.
 
@@ -9,6 +9,7 @@ use ratatui::layout::Rect;
 use crate::tui::app::{App, Effect};
 use crate::tui::keys::{Action, Press};
 
+pub mod bulk;
 pub mod copy;
 pub mod filter;
 pub mod goto;
@@ -30,6 +31,7 @@ pub enum Overlay {
     Score(score::State),
     Stop(stop::State),
     GoTo(goto::State),
+    Bulk(bulk::State),
 }
 
 /// What a key did to an overlay.
@@ -71,6 +73,7 @@ pub fn key(app: &mut App, key: KeyEvent, effects: &mut Vec<Effect>) {
         Overlay::Score(state) => score::key(state, app, key, effects),
         Overlay::Stop(state) => stop::key(state, app, key, effects),
         Overlay::GoTo(state) => goto::key(state, app, key),
+        Overlay::Bulk(state) => bulk::key(state, app, key, effects),
     };
     match next {
         // An overlay may have opened another one.
@@ -89,6 +92,7 @@ pub fn paste(app: &mut App, text: &str) {
         Some(Overlay::Note(state)) => &mut state.input,
         Some(Overlay::GoTo(state)) => &mut state.input,
         Some(Overlay::Stop(state)) => &mut state.input,
+        Some(Overlay::Bulk(state)) => &mut state.input,
         Some(Overlay::Copy(_) | Overlay::Score(_)) | None => return,
     };
     for c in text.chars().filter(|&c| !crate::text::invisible::is_invisible(c)).take(2000) {
@@ -107,5 +111,6 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App) {
         Some(Overlay::Score(state)) => score::draw(frame, area, app, state),
         Some(Overlay::Stop(state)) => stop::draw(frame, area, app, state),
         Some(Overlay::GoTo(state)) => goto::draw(frame, area, app, state),
+        Some(Overlay::Bulk(state)) => bulk::draw(frame, area, app, state),
     }
 }

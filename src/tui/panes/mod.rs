@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 use crate::tui::app::{App, Effect, Screen};
 use crate::tui::keys::Action;
 
+pub mod cards;
 pub mod check;
 pub mod compare;
 pub mod eval;
@@ -56,6 +57,12 @@ pub fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) -> bool {
         Screen::Log => log::act(app, action, effects),
         Screen::Runs => runs::act(app, action, effects),
     }
+}
+
+/// After every message: what screens keep between messages is brought up to date, so that drawing need not.
+pub fn settle(app: &mut App, effects: &mut Vec<Effect>) {
+    check::settle(app, effects);
+    pairs::settle(app);
 }
 
 /// A selected row in a list that may be longer than the screen; the list is followed until somebody moves.

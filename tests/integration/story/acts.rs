@@ -61,29 +61,35 @@ impl Teller {
         for item in 0..40 {
             let score = 1.0 + self.below(5) as f64;
             let reply = self.rationale(Some(score));
-            self.say(0.3, EftJudged {
-                iteration: 0,
-                model: Model::Baseline,
-                held_out: false,
-                set: item / 4,
-                response: item % 4,
-                sample: 0,
-                reply,
-                score: Ok(score),
-                truncated: false,
-            });
+            self.say(
+                0.3,
+                EftJudged {
+                    iteration: 0,
+                    model: Model::Baseline,
+                    held_out: false,
+                    set: item / 4,
+                    response: item % 4,
+                    sample: 0,
+                    reply,
+                    score: Ok(score),
+                    truncated: false,
+                },
+            );
             self.maybe_end(0, Stage::Eft, f64::from(item) / 40.0)?;
         }
-        self.say(0.2, EftFiltered {
-            iteration: 0,
-            judged: 40,
-            kept: 22,
-            unparsed: 1,
-            disagreed: 12,
-            thinned: 5,
-            histogram_before: [0, 3, 7, 9, 15, 6],
-            histogram_after: [0, 3, 6, 5, 4, 4],
-        });
+        self.say(
+            0.2,
+            EftFiltered {
+                iteration: 0,
+                judged: 40,
+                kept: 22,
+                unparsed: 1,
+                disagreed: 12,
+                thinned: 5,
+                histogram_before: [0, 3, 7, 9, 15, 6],
+                histogram_after: [0, 3, 6, 5, 4, 4],
+            },
+        );
         self.finish(0, Stage::Eft, Model::Baseline, 40);
         self.sft(Stage::Sft, Model::M(1))?;
         self.eval(0, Model::M(1))
@@ -96,19 +102,22 @@ impl Teller {
             let share = step as f64 / of as f64;
             let loss = 1.1 + 2.0 * (-3.0 * share).exp() + 0.1 * self.noise();
             let grad = 0.8 + 0.3 * self.noise().abs();
-            self.say(1.2, SftStep {
-                iteration: 0,
-                model,
-                step,
-                of,
-                loss: number(loss),
-                lr: number(2e-4 * (1.0 - 0.9 * share)),
-                grad_norm: number(grad),
-                tokens: 2048,
-                held_out_loss: step.is_multiple_of(10).then(|| number(loss + 0.1)),
-                tokens_per_s: Some(number(1700.0)),
-                memory_bytes: Some(610_000_000),
-            });
+            self.say(
+                1.2,
+                SftStep {
+                    iteration: 0,
+                    model,
+                    step,
+                    of,
+                    loss: number(loss),
+                    lr: number(2e-4 * (1.0 - 0.9 * share)),
+                    grad_norm: number(grad),
+                    tokens: 2048,
+                    held_out_loss: step.is_multiple_of(10).then(|| number(loss + 0.1)),
+                    tokens_per_s: Some(number(1700.0)),
+                    memory_bytes: Some(610_000_000),
+                },
+            );
             self.maybe_end(0, stage, share)?;
         }
         self.finish(0, stage, model, of);
@@ -118,17 +127,20 @@ impl Teller {
 
     fn checkpoint(&mut self, iteration: u32, stage: Stage, model: Model, step: u64) {
         let folder = format!("checkpoints/{model}");
-        self.say(0.8, CheckpointSaved {
-            iteration,
-            stage,
-            model,
-            step,
-            folder,
-            bytes: 42_000_000,
-            hash: "0".repeat(64),
-            finished: true,
-            request: None,
-        });
+        self.say(
+            0.8,
+            CheckpointSaved {
+                iteration,
+                stage,
+                model,
+                step,
+                folder,
+                bytes: 42_000_000,
+                hash: "0".repeat(64),
+                finished: true,
+                request: None,
+            },
+        );
     }
 
     pub(super) fn prompts(&mut self, iteration: u32) -> Told {
@@ -168,15 +180,18 @@ impl Teller {
                 let tokens = text.split_whitespace().count() as u32 + 3;
                 let ended = if self.chance() < 0.02 { Ended::Length } else { Ended::Eos };
                 let logprob = -1.2 + 0.3 * self.noise();
-                self.say(0.4, CandidateSampled {
-                    prompt: pair_id(iteration, number),
-                    candidate,
-                    text,
-                    ended,
-                    tokens,
-                    token_ids: Vec::new(),
-                    logprob_per_token: Some(logprob),
-                });
+                self.say(
+                    0.4,
+                    CandidateSampled {
+                        prompt: pair_id(iteration, number),
+                        candidate,
+                        text,
+                        ended,
+                        tokens,
+                        token_ids: Vec::new(),
+                        logprob_per_token: Some(logprob),
+                    },
+                );
                 let done = u64::from(number) * 4 + u64::from(candidate) + 1;
                 self.maybe_end(iteration, Stage::Candidates, done as f64 / total as f64)?;
             }
@@ -220,16 +235,19 @@ impl Teller {
                     let score = self.score(iteration, (candidate + number) % 4);
                     let reply = self.rationale(score.ok());
                     let span = score.is_ok().then(|| (reply.rfind("Score").unwrap() as u32, reply.len() as u32));
-                    self.say(0.15, CandidateJudged {
-                        prompt: pair_id(iteration, number),
-                        candidate,
-                        sample,
-                        reply,
-                        score,
-                        span,
-                        truncated: false,
-                        contradicts: false,
-                    });
+                    self.say(
+                        0.15,
+                        CandidateJudged {
+                            prompt: pair_id(iteration, number),
+                            candidate,
+                            sample,
+                            reply,
+                            score,
+                            span,
+                            truncated: false,
+                            contradicts: false,
+                        },
+                    );
                     done += 1;
                     self.maybe_end(iteration, Stage::Judge, done as f64 / total as f64)?;
                 }
@@ -271,17 +289,20 @@ impl Teller {
                         signs.push(Sign { kind: SignKind::SmallMargin, amount: 0.08 });
                     }
                     let suspicion = signs.iter().map(|sign| sign.amount).sum::<f64>().min(1.0);
-                    self.say(0.01, PairSelected {
-                        id,
-                        chosen: best.0,
-                        rejected: worst.0,
-                        chosen_score: best.1,
-                        rejected_score: worst.1,
-                        means,
-                        length_ratio,
-                        suspicion,
-                        signs,
-                    });
+                    self.say(
+                        0.01,
+                        PairSelected {
+                            id,
+                            chosen: best.0,
+                            rejected: worst.0,
+                            chosen_score: best.1,
+                            rejected_score: worst.1,
+                            means,
+                            length_ratio,
+                            suspicion,
+                            signs,
+                        },
+                    );
                 }
                 (Some(_), Some(_)) if scored.len() >= 2 => {
                     self.say(0.01, PromptSkipped { id, why: NoPair::Tie, means });
@@ -328,17 +349,20 @@ impl Teller {
             bad += u32::from(queued.picked == Picked::Random && outcome != stands);
             let request = self.request();
             let took = 900 + self.below(4000) as u64;
-            self.say(took as f64 / 1000.0, PairDecided {
-                decision,
-                pairs: vec![Decided { pair: queued.pair, outcome }],
-                by: "ana".into(),
-                request,
-                reason,
-                note: None,
-                took_ms: Some(took),
-                blind: false,
-                filter: None,
-            });
+            self.say(
+                took as f64 / 1000.0,
+                PairDecided {
+                    decision,
+                    pairs: vec![Decided { pair: queued.pair, outcome }],
+                    by: "ana".into(),
+                    request,
+                    reason,
+                    note: None,
+                    took_ms: Some(took),
+                    blind: false,
+                    filter: None,
+                },
+            );
             self.maybe_end(iteration, Stage::Check, (place + 1) as f64 / queue.len() as f64)?;
         }
         let decided = if self.plot.decided { offered } else { 0 };
@@ -376,30 +400,33 @@ impl Teller {
             }
             let accuracy = if hot { 1.0 } else { (0.5 + 0.35 * share + 0.1 * self.noise()).clamp(0.0, 1.0) };
             let fall = if hot { -1.2 * share } else { -0.05 * share };
-            self.say(1.8, DpoStep {
-                iteration,
-                model,
-                step,
-                of,
-                loss: number(loss),
-                reward_chosen: number(margin * 0.4 + fall),
-                reward_rejected: number(-margin * 0.6 + fall),
-                margin: number(margin + noise),
-                accuracy: number(accuracy),
-                logp_chosen: number(-48.0 + 30.0 * fall),
-                logp_rejected: number(-50.0 - 8.0 * margin),
-                logp_chosen_per_token: number(-1.2 + fall),
-                logp_rejected_per_token: number(-1.25 - 0.2 * margin),
-                reference_chosen_per_token: number(-1.2),
-                kl: step.is_multiple_of(5).then(|| number(0.3 * margin)),
-                grad_norm: number(2.0 + noise.abs()),
-                lr: number(5e-6 * (1.0 - 0.9 * share)),
-                pairs: 8,
-                tokens: 900,
-                held_out_accuracy: step.is_multiple_of(20).then(|| number(0.55 + 0.1 * share)),
-                tokens_per_s: Some(number(480.0 + 20.0 * noise)),
-                memory_bytes: Some(880_000_000),
-            });
+            self.say(
+                1.8,
+                DpoStep {
+                    iteration,
+                    model,
+                    step,
+                    of,
+                    loss: number(loss),
+                    reward_chosen: number(margin * 0.4 + fall),
+                    reward_rejected: number(-margin * 0.6 + fall),
+                    margin: number(margin + noise),
+                    accuracy: number(accuracy),
+                    logp_chosen: number(-48.0 + 30.0 * fall),
+                    logp_rejected: number(-50.0 - 8.0 * margin),
+                    logp_chosen_per_token: number(-1.2 + fall),
+                    logp_rejected_per_token: number(-1.25 - 0.2 * margin),
+                    reference_chosen_per_token: number(-1.2),
+                    kl: step.is_multiple_of(5).then(|| number(0.3 * margin)),
+                    grad_norm: number(2.0 + noise.abs()),
+                    lr: number(5e-6 * (1.0 - 0.9 * share)),
+                    pairs: 8,
+                    tokens: 900,
+                    held_out_accuracy: step.is_multiple_of(20).then(|| number(0.55 + 0.1 * share)),
+                    tokens_per_s: Some(number(480.0 + 20.0 * noise)),
+                    memory_bytes: Some(880_000_000),
+                },
+            );
             if step.is_multiple_of(20) {
                 self.warn();
             }
@@ -416,16 +443,10 @@ impl Teller {
             let text = self.answer(iteration, false);
             let tokens = text.split_whitespace().count() as u32;
             let oracle = Some(self.chance());
-            self.say(0.5, HeldOutAnswered {
-                iteration,
-                model,
-                item,
-                temperature: 0.7,
-                text,
-                ended: Ended::Eos,
-                tokens,
-                oracle,
-            });
+            self.say(
+                0.5,
+                HeldOutAnswered { iteration, model, item, temperature: 0.7, text, ended: Ended::Eos, tokens, oracle },
+            );
             self.maybe_end(iteration, Stage::Eval, f64::from(item + 1) / 30.0)?;
         }
         let made = match model {

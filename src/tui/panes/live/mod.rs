@@ -80,11 +80,8 @@ fn plan(area: Rect) -> (Rect, Vec<(Pane, Rect)>) {
             put(&[Pane::Latest, Pane::Alerts], below);
         }
         Width::Three => {
-            let [charts, small, below] = rest.layout(&Layout::vertical([
-                Constraint::Fill(3),
-                Constraint::Fill(2),
-                Constraint::Fill(3),
-            ]));
+            let [charts, small, below] =
+                rest.layout(&Layout::vertical([Constraint::Fill(3), Constraint::Fill(2), Constraint::Fill(3)]));
             put(&[Pane::Loss, Pane::Margin, Pane::Agreement], charts);
             put(&[Pane::LogProbs, Pane::Scores, Pane::System], small);
             put(&[Pane::Latest, Pane::Pairs, Pane::Alerts], below);
