@@ -5,11 +5,26 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A bootstrap interval over instructions (95%).
+/// A 95% interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Interval {
     pub low: f64,
     pub high: f64,
+}
+
+impl Interval {
+    /// Wilson's 95% interval of a share: inside 0 to 1, and it says something even after 0 of n. None of none.
+    pub fn wilson(count: u32, n: u32) -> Option<Interval> {
+        if n == 0 {
+            return None;
+        }
+        let (z, n) = (1.959_963_984_540_054_f64, f64::from(n));
+        let share = f64::from(count) / n;
+        let scale = 1.0 + z * z / n;
+        let centre = (share + z * z / (2.0 * n)) / scale;
+        let half = z / scale * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt();
+        Some(Interval { low: (centre - half).max(0.0), high: (centre + half).min(1.0) })
+    }
 }
 
 /// How a judge's scores agree with a reference ranking of the same responses. The keys are those of `metrics --json`.

@@ -3,6 +3,7 @@
 use crate::run::alarms::{Finding, Lint, percent};
 use crate::run::event::Level;
 use crate::run::ids::Model;
+use crate::run::measures::Interval;
 use crate::run::reasons::{SignKind, Unscored};
 
 impl Lint<'_> {
@@ -191,7 +192,8 @@ impl Lint<'_> {
         if check.random_decided < 5 {
             return;
         }
-        let low = wilson_low(check.random_bad, check.random_decided);
+        let Some(interval) = Interval::wilson(check.random_bad, check.random_decided) else { return };
+        let low = interval.low;
         if low > self.limits.bad_pairs {
             let share = f64::from(check.random_bad) / f64::from(check.random_decided);
             self.warn(
@@ -286,12 +288,4 @@ impl Lint<'_> {
             );
         }
     }
-}
-
-/// Lower end of Wilson's 95% interval. The method's own statistics live in `recipe`, which this module may not know.
-fn wilson_low(count: u32, n: u32) -> f64 {
-    let (z, n, p) = (1.959_963_984_540_054_f64, f64::from(n), f64::from(count) / f64::from(n));
-    let centre = p + z * z / (2.0 * n);
-    let spread = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
-    (centre - spread) / (1.0 + z * z / n)
 }

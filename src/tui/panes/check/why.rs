@@ -1,0 +1,88 @@
+//! Why the judge gave its scores: its replies on both answers, with the score it was read from, and the signs of suspicion.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use crate::run::ids::PromptId;
+use crate::tui::app::App;
+use crate::tui::figures::number;
+use crate::tui::layout::columns;
+use crate::tui::panes::check::{Pane, head, sides};
+use crate::tui::prose;
+use crate::tui::screen::{boxed, lines};
+use crate::tui::theme::Role;
+
+pub fn draw(frame: &mut Frame, area: Rect, app: &App, id: PromptId) {
+    let Some(pair) = app.view().pair(id) else { return };
+    if area.height < 3 {
+        return;
+    }
+    let focused = app.check.focus == Pane::Why;
+    if sides::hidden(app, id) {
+        let inside = boxed(frame, area, app, "judge", focused);
+        let text = " hidden until you decide: a A is better  s B is better  t neither  x veto  b ends blind mode";
+        let text = crate::tui::figures::fit(text, inside.width.into());
+        let mut all = vec![Line::from(Span::styled(text, app.theme.style(Role::Dim)))];
+        all.extend(head::answer(app, id));
+        return lines(frame, inside, all);
+    }
+    let numbers = sides::sides(app, id, pair);
+    if area.width >= 100 {
+        for (number, place) in numbers.into_iter().zip(columns(area, 2)) {
+            one(frame, place, app, id, number, focused);
+        }
+        return;
+    }
+    let side = usize::from(app.check.focus == Pane::Right);
+    one(frame, area, app, id, numbers[side], focused);
+}
+
+/// The judge's reply on one candidate.
+fn one(frame: &mut Frame, area: Rect, app: &App, id: PromptId, number_of: u32, focused: bool) {
+    let Some(candidate) = sides::candidate(app, id, number_of) else { return };
+    let Some(pair) = app.view().pair(id) else { return };
+    let role = if number_of == pair.chosen { "CHOSEN" } else { "REJECTED" };
+    let count = candidate.judgements.len();
+    if count == 0 {
+        let inside = boxed(frame, area, app, &format!("judge on {role}"), focused);
+        return lines(frame, inside, [Line::from(" not judged")]);
+    }
+    let place = app.check.sample % count;
+    let judgement = &candidate.judgements[place];
+    let score = judgement.score.map_or_else(|why| format!("no score: {}", in_words(why)), |s| number(s, 2));
+    let title = format!("judge on {role}: {score}  reply {} of {count}  (r next)", place + 1);
+    let inside = boxed(frame, area, app, &title, focused);
+    let width = usize::from(inside.width).saturating_sub(2);
+    let mut all: Vec<Line> = head::answer(app, id).into_iter().collect();
+    match sides::Reply::of(app, judgement.seq) {
+        Some(reply) => {
+            if let Some(judged) = reply.judged() {
+                let pieces = prose::reply(&judged.reply, judged.span);
+                let warn = match (judged.contradicts, judged.truncated) {
+                    (true, _) => Some(" ! the words and the score say different things"),
+                    (false, true) => Some(" ! the judge was cut off"),
+                    (false, false) => None,
+                };
+                all.extend(warn.map(|text| Line::from(Span::styled(text, app.theme.style(Role::Warn)))));
+                let text = prose::lines(&pieces, width, true);
+                let room = usize::from(inside.height).saturating_sub(all.len());
+                let first = if focused { app.check.scroll.min(text.len().saturating_sub(room)) } else { 0 };
+                all.extend(text.into_iter().skip(first).map(|pieces| prose::drawn(&app.theme, pieces)));
+            }
+        }
+        None => all.push(Line::from(" (this reply is missing from the journal)")),
+    }
+    lines(frame, inside, all);
+}
+
+/// Why there is no score, as a person says it.
+pub fn in_words(why: crate::run::reasons::Unscored) -> &'static str {
+    use crate::run::reasons::Unscored;
+    match why {
+        Unscored::Missing => "none was given",
+        Unscored::NotANumber => "it is no number",
+        Unscored::OutOfRange => "it is outside 0 to 5",
+        Unscored::Ambiguous => "two different ones were given",
+    }
+}

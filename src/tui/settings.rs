@@ -1,0 +1,220 @@
+//! The user's settings: `config.toml` in the platform's folder for settings, checked, with hints for misspelt names.
+//!
+//! Every setting has a default; a wrong line is a sentence on the screen and never a refusal to start.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::tui::keys::Keymap;
+use crate::tui::theme::{Depth, Symbols, Theme};
+
+/// What a viewer can be told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub theme: Theme,
+    pub keys: Keymap,
+    pub bell: bool,
+    pub mouse: bool,
+    /// No spinners.
+    pub reduced_motion: bool,
+    /// Shell command run on each alert, the alert as JSON on its standard input.
+    pub on_alert: Option<String>,
+    /// How a person is named in decisions.
+    pub name: String,
+    /// Frames per second while data arrive, and while keys do.
+    pub frames: f64,
+    /// What was wrong in the settings, in sentences.
+    pub complaints: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            theme: Theme::default(),
+            keys: Keymap::default(),
+            bell: false,
+            mouse: false,
+            reduced_motion: false,
+            on_alert: None,
+            name: "user".into(),
+            frames: 4.0,
+            complaints: Vec::new(),
+        }
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct File {
+    #[serde(rename = "color")]
+    depth: Option<Depth>,
+    theme: Option<String>,
+    symbols: Option<Symbols>,
+    bell: Option<bool>,
+    mouse: Option<bool>,
+    reduced_motion: Option<bool>,
+    on_alert: Option<String>,
+    name: Option<String>,
+    frames: Option<f64>,
+}
+
+/// Names of the settings, with a comment each: also the commented file that `config edit` begins with.
+pub const NAMES: &[(&str, &str, &str)] = &[
+    ("color", "\"256\"", "mono, 16, 256 or true; detected from the terminal when absent"),
+    ("theme", "\"dark\"", "dark, light or mono"),
+    ("symbols", "\"braille\"", "braille, block or ascii"),
+    ("bell", "false", "ring the terminal's bell once on an alert"),
+    ("mouse", "false", "begin with the mouse captured"),
+    ("reduced_motion", "false", "no spinners"),
+    ("on_alert", "\"notify-send selfreward\"", "run this on each alert, the alert as JSON on its input"),
+    ("name", "\"ana\"", "your name in decisions; the login name when absent"),
+    ("frames", "4.0", "frames per second while data arrive"),
+    ("keys", "", "a table: command = [\"key\", …]; `selfreward config keys` lists the commands"),
+];
+
+impl Settings {
+    /// The file, whether it exists or not.
+    pub fn path() -> Option<PathBuf> {
+        Some(directories::ProjectDirs::from("", "", "selfreward")?.config_dir().join("config.toml"))
+    }
+
+    /// Defaults from the environment, then the file.
+    pub fn load(var: impl Fn(&str) -> Option<String>) -> Settings {
+        let text = Settings::path().and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
+        Settings::read(&text, var)
+    }
+
+    pub fn read(text: &str, var: impl Fn(&str) -> Option<String>) -> Settings {
+        let mut settings = Settings {
+            theme: Theme::detect(&var),
+            name: ["SELFREWARD_NAME", "USER", "LOGNAME"]
+                .iter()
+                .filter_map(|name| var(name))
+                .find(|name| !name.is_empty())
+                .unwrap_or_else(|| "user".into()),
+            ..Settings::default()
+        };
+        let table: toml::Table = match text.parse() {
+            Ok(table) => table,
+            Err(error) => {
+                settings.complaints.push(format!("the settings cannot be read: {}", error.message()));
+                return settings;
+            }
+        };
+        for name in table.keys() {
+            if !NAMES.iter().any(|(known, _, _)| known == name) {
+                let near = nearest(name, NAMES.iter().map(|(known, _, _)| *known));
+                settings.complaints.push(format!("`{name}` is no setting{near}"));
+            }
+        }
+        settings.take_keys(&table);
+        // One wrong value must not cost the others: each is read alone.
+        for (name, value) in &table {
+            if name == "keys" {
+                continue;
+            }
+            let one: toml::Table = [(name.clone(), value.clone())].into_iter().collect();
+            match one.try_into::<File>() {
+                Ok(file) => settings.take(file),
+                Err(error) => settings.complaints.push(format!("`{name}`: {}", error.message())),
+            }
+        }
+        settings
+    }
+
+    fn take(&mut self, file: File) {
+        if let Some(depth) = file.depth {
+            self.theme.depth = depth;
+        }
+        match file.theme.as_deref() {
+            None | Some("dark") => {}
+            Some("light") => self.theme.light = true,
+            Some("mono") => self.theme.depth = Depth::Mono,
+            Some(other) => {
+                let near = nearest(other, ["dark", "light", "mono"]);
+                self.complaints.push(format!("theme `{other}` is unknown{near}"));
+            }
+        }
+        self.theme.symbols = file.symbols.unwrap_or(self.theme.symbols);
+        self.bell = file.bell.unwrap_or(self.bell);
+        self.mouse = file.mouse.unwrap_or(self.mouse);
+        self.reduced_motion = file.reduced_motion.unwrap_or(self.reduced_motion);
+        self.on_alert = file.on_alert.or(self.on_alert.take());
+        self.name = file.name.unwrap_or(std::mem::take(&mut self.name));
+        self.frames = file.frames.filter(|frames| (0.2..=60.0).contains(frames)).unwrap_or(self.frames);
+    }
+
+    fn take_keys(&mut self, table: &toml::Table) {
+        let Some(toml::Value::Table(keys)) = table.get("keys") else { return };
+        let overrides: Vec<(String, Vec<String>)> = keys
+            .iter()
+            .map(|(name, value)| {
+                let keys = match value {
+                    toml::Value::Array(keys) => keys.iter().filter_map(|key| Some(key.as_str()?.to_string())).collect(),
+                    toml::Value::String(key) => vec![key.clone()],
+                    _ => Vec::new(),
+                };
+                (name.clone(), keys)
+            })
+            .collect();
+        let (map, complaints) = Keymap::with(&overrides);
+        self.keys = map;
+        self.complaints.extend(complaints);
+    }
+}
+
+/// `; did you mean …?` when a known name is close.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let near = known
+        .into_iter()
+        .map(|known| (distance(name, known), known))
+        .filter(|(distance, known)| *distance <= 1 + known.len() / 3)
+        .min();
+    near.map_or(String::new(), |(_, known)| format!("; did you mean `{known}`?"))
+}
+
+/// Edits between two words (insert, delete, replace, swap neighbours).
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut table = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            table[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let replaced = table[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                let mut best = replaced.min(table[i - 1][j] + 1).min(table[i][j - 1] + 1);
+                if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                    best = best.min(table[i - 2][j - 2] + 1);
+                }
+                best
+            };
+        }
+    }
+    table[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_read_and_what_is_wrong_is_said() {
+        let none = |_: &str| None;
+        let settings = Settings::read("bell = true\nsymbols = \"block\"\n[keys]\npause = [\"F5\"]\n", none);
+        assert!(settings.bell && settings.complaints.is_empty(), "{:?}", settings.complaints);
+        assert_eq!(settings.theme.symbols, Symbols::Block);
+        for (text, part) in [
+            ("symbol = \"block\"", "did you mean `symbols`?"),
+            ("theme = \"ligth\"", "did you mean `light`?"),
+            ("bell = 3\nmouse = true", "bell"),
+            ("[keys]\npuase = \"F5\"", "did you mean `pause`?"),
+            ("color = ", "cannot be read"),
+        ] {
+            let settings = Settings::read(text, none);
+            assert!(settings.complaints.iter().any(|c| c.contains(part)), "{text}: {:?}", settings.complaints);
+        }
+        assert!(Settings::read("bell = 3\nmouse = true", none).mouse);
+    }
+}

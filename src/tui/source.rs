@@ -1,0 +1,395 @@
+//! A run as a viewer sees it: read to its end and on, or held at any earlier moment.
+//!
+//! Live, attached and replay are one thing: `head` is the fold of everything read, `view` is the fold up to the cursor. Key frames make a
+//! jump anywhere cheap, backwards as forwards. Reads files of the run and writes none.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Seek, SeekFrom};
+
+use crate::run::entry::{Entry, Stamp};
+use crate::run::event::{Event, Level};
+use crate::run::folder::{Holder, Now, RunFolder};
+use crate::run::ids::Seq;
+use crate::run::journal::{Damage, Found, Place, Tail};
+use crate::run::view::RunView;
+use crate::tui::system::{Gauge, System};
+use crate::tui::tell::{Weight, tell};
+use crate::tui::texts::Texts;
+
+/// Entries between two key frames.
+const FRAME_EVERY: u64 = 8192;
+/// Damages that are kept for display.
+const DAMAGES: usize = 100;
+
+/// The fold before the entry at `place`.
+#[derive(Clone)]
+struct KeyFrame {
+    view: RunView,
+    place: Place,
+    expected: Seq,
+}
+
+/// Something that one can jump to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    pub seq: Seq,
+    pub at: Stamp,
+    pub kind: MarkKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MarkKind {
+    Stage,
+    Iteration,
+    Decision,
+    Alert(Level),
+    Checkpoint,
+    /// A number that is NaN or infinite.
+    Nan,
+    Pause,
+    End,
+}
+
+/// An event that a log shows by itself, as a sentence.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notable {
+    pub seq: Seq,
+    pub at: Stamp,
+    pub weight: Weight,
+    pub says: String,
+}
+
+/// Sentences that are kept; the oldest go first.
+const NOTABLE: usize = 20_000;
+/// Bytes at the end of the engine's own log that are shown.
+const ENGINE_LOG: u64 = 64 << 10;
+
+/// One run's journal with a cursor in it.
+pub struct Source {
+    pub folder: RunFolder,
+    pub texts: Texts,
+    pub now: Option<Now>,
+    pub holder: Option<Holder>,
+    pub system: Option<System>,
+    gauge: Gauge,
+    tail: Tail,
+    head: RunView,
+    frames: Vec<KeyFrame>,
+    cursor: Option<KeyFrame>,
+    marks: Vec<Mark>,
+    notable: VecDeque<Notable>,
+    engine_log: (u64, String),
+    damages: Vec<Damage>,
+    /// Bytes of the journal when it was opened, to say how far the first reading is.
+    size: u64,
+    frame_every: u64,
+    read_once: bool,
+}
+
+impl Source {
+    pub fn open(folder: RunFolder) -> Source {
+        Source::open_with(folder, FRAME_EVERY)
+    }
+
+    /// The same with another distance between key frames, for tests.
+    pub fn open_with(folder: RunFolder, frame_every: u64) -> Source {
+        let size = journal_bytes(&folder);
+        Source {
+            texts: Texts::new(folder.path()),
+            tail: Tail::new(folder.path()),
+            now: None,
+            holder: None,
+            system: None,
+            gauge: Gauge::default(),
+            head: RunView::default(),
+            frames: Vec::new(),
+            cursor: None,
+            marks: Vec::new(),
+            notable: VecDeque::new(),
+            engine_log: (0, String::new()),
+            damages: Vec::new(),
+            size,
+            frame_every,
+            read_once: false,
+            folder,
+        }
+    }
+
+    /// The run as known at the cursor.
+    pub fn view(&self) -> &RunView {
+        self.cursor.as_ref().map_or(&self.head, |cursor| &cursor.view)
+    }
+
+    /// The run as known at the end of what has been read.
+    pub fn head(&self) -> &RunView {
+        &self.head
+    }
+
+    /// Held at an earlier moment than the end.
+    pub fn is_held(&self) -> bool {
+        self.cursor.is_some()
+    }
+
+    pub fn marks(&self) -> &[Mark] {
+        &self.marks
+    }
+
+    pub fn damages(&self) -> &[Damage] {
+        &self.damages
+    }
+
+    /// What a log shows, oldest first.
+    pub fn notable(&self) -> &VecDeque<Notable> {
+        &self.notable
+    }
+
+    /// The end of the engine's own output.
+    pub fn engine_log(&self) -> &str {
+        &self.engine_log.1
+    }
+
+    /// Reads the end of the engine's output when it has grown. Returns whether it has.
+    fn look_at_log(&mut self) -> bool {
+        let Ok(mut file) = std::fs::File::open(self.folder.engine_log()) else { return false };
+        let size = file.metadata().map_or(0, |file| file.len());
+        if size == self.engine_log.0 {
+            return false;
+        }
+        let start = size.saturating_sub(ENGINE_LOG);
+        let mut tail = Vec::new();
+        let read = file.seek(SeekFrom::Start(start)).and_then(|_| file.take(ENGINE_LOG).read_to_end(&mut tail));
+        if read.is_err() {
+            return false;
+        }
+        let text = String::from_utf8_lossy(&tail);
+        let whole = if start > 0 { text.split_once('\n').map_or("", |(_, rest)| rest) } else { &text };
+        self.engine_log = (size, whole.to_string());
+        true
+    }
+
+    /// How much of the journal has been read, 0 to 1; 1 once its end was reached.
+    pub fn loaded(&self) -> f64 {
+        if self.read_once || self.size == 0 {
+            return 1.0;
+        }
+        let place = self.tail.place();
+        let before = u64::from(place.segment - 1) * crate::run::journal::SEGMENT_BYTES;
+        ((before + place.offset) as f64 / self.size as f64).clamp(0.0, 0.999)
+    }
+
+    /// Reads what is new, at most `limit` entries. Returns how many there were; `limit` means that there may be more.
+    pub fn poll(&mut self, limit: usize) -> io::Result<usize> {
+        let every = self.frame_every;
+        let Source { tail, head, frames, marks, notable, damages, texts, .. } = self;
+        let mut count = 0;
+        let stopped = tail.read(|place, found| {
+            match found {
+                Found::Entry(entry) => {
+                    let due = frames.last().map_or(0, |frame| frame.expected + every);
+                    if entry.seq >= due {
+                        frames.push(KeyFrame { view: head.clone(), place, expected: entry.seq });
+                    }
+                    texts.passed(entry.seq, place);
+                    mark(marks, &entry);
+                    note(notable, &entry);
+                    head.apply(&entry);
+                    count += 1;
+                }
+                Found::Damage(what) => {
+                    if damages.len() < DAMAGES {
+                        damages.push(Damage { place, what });
+                    }
+                }
+            }
+            count < limit
+        })?;
+        self.read_once |= !stopped;
+        Ok(count)
+    }
+
+    /// Reads the whole journal that is there now.
+    pub fn read_all(&mut self) -> io::Result<()> {
+        self.poll(usize::MAX).map(|_| ())
+    }
+
+    /// Looks at the heartbeat, the lock and the machine. Returns whether something to be drawn changed.
+    pub fn look(&mut self, clock: Stamp) -> bool {
+        let (now, holder) = (self.folder.now(), self.folder.holder());
+        let here = holder.as_ref().filter(|holder| holder.host == crate::run::folder::host_name());
+        let system = self.gauge.look(self.folder.path(), here.map(|holder| holder.pid), clock.0);
+        let logged = self.look_at_log();
+        let changed = logged || now != self.now || holder != self.holder || system != self.system;
+        self.system = system;
+        self.now = now;
+        self.holder = holder;
+        changed
+    }
+
+    /// Shows the run as it was after this entry. Past the end means the end.
+    pub fn seek(&mut self, target: Seq) {
+        if target >= self.head.seq {
+            self.cursor = None;
+            return;
+        }
+        let mut from = self.start_for(target);
+        advance(&self.folder, &mut from, |_, seq| seq <= target);
+        self.cursor = Some(from);
+    }
+
+    /// Shows the run as it was at this time: after the last entry that is not later.
+    pub fn seek_time(&mut self, at: Stamp) {
+        if at >= self.head.at {
+            self.cursor = None;
+            return;
+        }
+        let place = self.frames.partition_point(|frame| frame.view.at <= at && frame.view.seq > 0);
+        let Some(frame) = self.frames.get(place.saturating_sub(1)) else { return };
+        let mut from = frame.clone();
+        advance(&self.folder, &mut from, |time, _| time <= at);
+        self.cursor = Some(from);
+    }
+
+    /// Follows the end again.
+    pub fn follow(&mut self) {
+        self.cursor = None;
+    }
+
+    /// The nearest known state at or before `target`.
+    fn start_for(&self, target: Seq) -> KeyFrame {
+        let place = self.frames.partition_point(|frame| frame.view.seq <= target);
+        let frame = place.checked_sub(1).and_then(|place| self.frames.get(place));
+        let here = self.cursor.as_ref().filter(|cursor| cursor.view.seq <= target);
+        let start = match (frame, here) {
+            (Some(frame), Some(here)) if here.view.seq > frame.view.seq => Some(here),
+            (Some(frame), _) => Some(frame),
+            (None, here) => here,
+        };
+        start.cloned().unwrap_or_else(|| KeyFrame {
+            view: RunView::default(),
+            place: Place { segment: 1, offset: 0, line: 1 },
+            expected: 1,
+        })
+    }
+
+    /// The next or previous mark of this sort, seen from the cursor.
+    pub fn next_mark(&self, forward: bool, wanted: impl Fn(MarkKind) -> bool) -> Option<Mark> {
+        let here = self.view().seq;
+        if forward {
+            // A jump lands just before its mark, so the mark right after the cursor is the one that was jumped to.
+            self.marks.iter().find(|mark| mark.seq > here + 1 && wanted(mark.kind)).copied()
+        } else {
+            self.marks.iter().rev().find(|mark| mark.seq <= here && wanted(mark.kind)).copied()
+        }
+    }
+
+    /// A place in the journal at or before this entry, and the number of the entry that stands there.
+    pub fn place_before(&self, seq: Seq) -> (Place, Seq) {
+        let after = self.frames.partition_point(|frame| frame.expected <= seq);
+        match after.checked_sub(1).and_then(|place| self.frames.get(place)) {
+            Some(frame) => (frame.place, frame.expected),
+            None => (Place { segment: 1, offset: 0, line: 1 }, 1),
+        }
+    }
+
+    /// When the entry after the cursor was recorded: how long a replay has to wait.
+    pub fn next_at(&self) -> Option<Stamp> {
+        let cursor = self.cursor.as_ref()?;
+        let mut tail = Tail::starting_at(self.folder.path(), cursor.place, cursor.expected);
+        let mut at = None;
+        tail.read(|_, found| {
+            if let Found::Entry(entry) = found {
+                at = Some(entry.at);
+                return false;
+            }
+            true
+        })
+        .ok()?;
+        at
+    }
+}
+
+/// Applies entries while `wanted` holds for their time and number.
+fn advance(folder: &RunFolder, from: &mut KeyFrame, wanted: impl Fn(Stamp, Seq) -> bool) {
+    let mut tail = Tail::starting_at(folder.path(), from.place, from.expected);
+    let mut next = (from.place, from.expected);
+    let view = &mut from.view;
+    let read = tail.read(|place, found| {
+        if let Found::Entry(entry) = found {
+            next = (place, entry.seq);
+            if !wanted(entry.at, entry.seq) {
+                return false;
+            }
+            view.apply(&entry);
+        }
+        true
+    });
+    if matches!(read, Ok(true)) {
+        (from.place, from.expected) = next;
+    } else {
+        (from.place, from.expected) = (tail.place(), from.view.seq + 1);
+    }
+}
+
+fn note(notable: &mut VecDeque<Notable>, entry: &Entry) {
+    // Most entries are bulk: whether one is, is decided without making its sentence.
+    let bulk = match &entry.event {
+        Event::CandidateJudged(_)
+        | Event::CandidateSampled(_)
+        | Event::PromptWritten(_)
+        | Event::PromptRefused(_)
+        | Event::PairSelected(_)
+        | Event::PromptSkipped(_)
+        | Event::ReferenceScored(_)
+        | Event::EftJudged(_)
+        | Event::HeldOutAnswered(_)
+        | Event::Duelled(_)
+        | Event::Measured(_) => true,
+        Event::DpoStep(step) => step.loss.0.is_finite(),
+        Event::SftStep(step) => step.loss.0.is_finite(),
+        _ => false,
+    };
+    if bulk {
+        return;
+    }
+    let (weight, says) = tell(&entry.event);
+    if notable.len() == NOTABLE {
+        notable.pop_front();
+    }
+    notable.push_back(Notable { seq: entry.seq, at: entry.at, weight, says });
+}
+
+fn mark(marks: &mut Vec<Mark>, entry: &Entry) {
+    let kind = match &entry.event {
+        Event::StageStarted(event) => {
+            let new = event.iteration > 0 && event.stage == crate::run::ids::Stage::Prompts;
+            if new { MarkKind::Iteration } else { MarkKind::Stage }
+        }
+        Event::PairDecided(_) => MarkKind::Decision,
+        Event::AlarmRaised(event) => MarkKind::Alert(event.level),
+        Event::CheckpointSaved(_) => MarkKind::Checkpoint,
+        Event::Paused(_) => MarkKind::Pause,
+        Event::RunFinished(_) | Event::Failed(_) | Event::Stopped(_) => MarkKind::End,
+        Event::DpoStep(event) => {
+            let finite = [event.loss, event.margin, event.logp_chosen, event.logp_rejected, event.grad_norm]
+                .iter()
+                .all(|value| value.0.is_finite());
+            if finite {
+                return;
+            }
+            MarkKind::Nan
+        }
+        Event::SftStep(event) if !(event.loss.0.is_finite() && event.grad_norm.0.is_finite()) => MarkKind::Nan,
+        _ => return,
+    };
+    marks.push(Mark { seq: entry.seq, at: entry.at, kind });
+}
+
+fn journal_bytes(folder: &RunFolder) -> u64 {
+    let Ok(numbers) = crate::run::journal::segments(folder.path()) else { return 0 };
+    numbers
+        .into_iter()
+        .filter_map(|number| {
+            std::fs::metadata(folder.path().join(crate::run::journal::segment_name(number))).ok().map(|file| file.len())
+        })
+        .sum()
+}

@@ -1,0 +1,243 @@
+//! The ways into the looking glass: watch a run, replay one, choose among all.
+//!
+//! Owns the loop: wake, update, do what the effects say, draw if something changed. The only file here that writes requests.
+
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+
+use crate::run::command::Outbox;
+use crate::run::folder::RunFolder;
+use crate::run::ids::Seq;
+use crate::tui::app::{App, Effect, Leave, Mode, Msg, Screen, update};
+use crate::tui::figures::Zone;
+use crate::tui::player::PauseOn;
+use crate::tui::settings::Settings;
+use crate::tui::source::Source;
+use crate::tui::terminal::{Pace, TermGuard, Waiting, Woken, clock, stop_self};
+use crate::tui::{errands, places, screen};
+
+/// Entries that are read between two looks at the keyboard.
+const AT_ONCE: usize = 4000;
+/// How often the journal is looked at.
+const EVERY: Duration = Duration::from_millis(150);
+
+/// Looks at a run that may be alive, until the user leaves.
+pub fn watch_run(folder: RunFolder, mode: Mode, settings: Settings) -> anyhow::Result<Leave> {
+    let mut app = App::new(Source::open(folder), mode, settings);
+    prepare(&mut app);
+    run(app)
+}
+
+/// How a replay begins.
+#[derive(Clone, Debug, Default)]
+pub struct ReplayOptions {
+    /// The run that is shown beside it.
+    pub vs: Option<RunFolder>,
+    /// Where to begin: `M2:dpo:210`, `40%`, `seq:418220`, …
+    pub at: Option<String>,
+    pub speed: Option<f64>,
+    pub idle_cap: Option<f64>,
+    pub pause_on: Vec<PauseOn>,
+    pub second_opinion: bool,
+}
+
+/// Replays a run from its journal; nothing is written into it.
+pub fn replay(folder: RunFolder, options: ReplayOptions, settings: Settings) -> anyhow::Result<Leave> {
+    let mode = Mode::Replay { second_opinion: options.second_opinion };
+    let mut app = App::new(Source::open(folder), mode, settings);
+    prepare(&mut app);
+    app.source.read_all().context("reading the journal")?;
+    app.other = options.vs.map(Source::open);
+    if let Some(other) = &mut app.other {
+        other.read_all().context("reading the journal of the second run")?;
+    }
+    let start: Seq = match &options.at {
+        None => 0,
+        Some(place) => places::find(&app.source, app.zone, place).map_err(anyhow::Error::msg)?,
+    };
+    app.source.seek(start);
+    app.player.speed = options.speed.unwrap_or(app.player.speed).clamp(0.25, 65_536.0);
+    app.player.idle_cap = options.idle_cap.unwrap_or(app.player.idle_cap).max(0.0);
+    app.player.pause_on = options.pause_on;
+    run(app)
+}
+
+/// The list of all runs below a folder. `Leave::Open` and `Leave::Compare` say what was chosen.
+pub fn runs(root: &Path, settings: Settings) -> anyhow::Result<Leave> {
+    let mut app = App::new(Source::open(RunFolder::at(root.join("none"))), Mode::ReadOnly, settings);
+    app.root = root.to_path_buf();
+    prepare(&mut app);
+    app.screen = Screen::Runs;
+    run(app)
+}
+
+fn prepare(app: &mut App) {
+    app.clock = clock();
+    app.bookmarks = crate::tui::player::bookmarks(app.source.folder.path());
+    app.zone = Zone { offset_s: errands::clock_offset() };
+    app.writer = format!("{}-{}", app.settings.name, std::process::id());
+}
+
+fn run(mut app: App) -> anyhow::Result<Leave> {
+    let waiting = Waiting::start().context("listening to the terminal")?;
+    let mut guard = TermGuard::take(app.mouse).context("taking the terminal")?;
+    let left = turn(&mut app, &waiting, &mut guard);
+    drop(guard);
+    left
+}
+
+fn turn(app: &mut App, waiting: &Waiting, guard: &mut TermGuard) -> anyhow::Result<Leave> {
+    let mut pace = Pace::new(app.settings.frames);
+    let size = guard.terminal.size()?;
+    app.size = (size.width, size.height);
+    let (mut dirty, mut by_key) = (true, true);
+    let mut titled = String::new();
+    let mut looked: Option<Instant> = None;
+    let mut listed: Option<Instant> = None;
+    loop {
+        let mut messages = Vec::new();
+        let due = if dirty { pace.wait(by_key).min(EVERY) } else { EVERY };
+        let mut woken = Some(waiting.next(if app.source.loaded() < 1.0 { Duration::ZERO } else { due }));
+        while let Some(each) = woken {
+            match each {
+                Woken::Leave => return Ok(Leave::HungUp),
+                Woken::Continued => {
+                    guard.clear()?;
+                    (dirty, by_key) = (true, true);
+                }
+                Woken::Time => {}
+                Woken::Input(event) => {
+                    by_key = true;
+                    messages.extend(message(event));
+                }
+            }
+            woken = waiting.ready();
+        }
+        if looked.is_none_or(|at| at.elapsed() >= EVERY) || app.source.loaded() < 1.0 {
+            looked = Some(Instant::now());
+            messages.extend(read(app)?);
+        }
+        if app.screen == Screen::Runs && listed.is_none_or(|at| at.elapsed() >= Duration::from_secs(2)) {
+            listed = Some(Instant::now());
+            messages.push(Msg::Runs(crate::tui::summary::summaries(&app.root)));
+        }
+        let before = (app.clock, app.toast.is_some(), app.view().seq);
+        let mut effects = update(app, Msg::Tick(clock()));
+        dirty |= ticked(app, before);
+        for message in messages {
+            dirty = true;
+            effects.extend(update(app, message));
+        }
+        while let Some(effect) = (!effects.is_empty()).then(|| effects.remove(0)) {
+            dirty = true;
+            if let Some(left) = done(app, waiting, guard, effect, &mut effects)? {
+                return Ok(left);
+            }
+        }
+        if dirty && pace.wait(by_key).is_zero() {
+            let begun = Instant::now();
+            guard.draw(|frame| screen::draw(frame, app))?;
+            pace.drawn(begun.elapsed());
+            (dirty, by_key) = (false, false);
+            let title = screen::title_of_terminal(app);
+            if title != titled {
+                guard.title(&title)?;
+                titled = title;
+            }
+        }
+    }
+}
+
+/// Whether the passing of time alone changed the picture.
+fn ticked(app: &App, (clock, toast, seq): (crate::run::entry::Stamp, bool, Seq)) -> bool {
+    let minute = |at: crate::run::entry::Stamp| at.0.div_euclid(60_000_000);
+    toast != app.toast.is_some() || seq != app.view().seq || minute(clock) != minute(app.clock)
+}
+
+fn message(event: ratatui::crossterm::event::Event) -> Option<Msg> {
+    use ratatui::crossterm::event::Event;
+    match event {
+        Event::Key(key) => Some(Msg::Key(key)),
+        Event::Paste(text) => Some(Msg::Paste(text)),
+        Event::Resize(width, height) => Some(Msg::Resize(width, height)),
+        Event::FocusGained | Event::FocusLost | Event::Mouse(_) => None,
+    }
+}
+
+/// Reads what is new in the journals and beside them.
+fn read(app: &mut App) -> anyhow::Result<Option<Msg>> {
+    let count = app.source.poll(AT_ONCE).context("reading the journal")?;
+    let looked = !app.is_replay() && app.source.look(app.clock);
+    Ok((count > 0 || looked).then_some(Msg::Read(count)))
+}
+
+/// Tells the user how an errand went.
+fn complaint(app: &mut App, went: anyhow::Result<Option<String>>) -> Vec<Effect> {
+    match went {
+        Ok(None) => Vec::new(),
+        Ok(Some(says)) => update(app, Msg::Note(says)),
+        Err(error) => update(app, Msg::Complaint(format!("{error:#}"))),
+    }
+}
+
+/// Does one effect. Some means that the viewer is left.
+fn done(
+    app: &mut App,
+    waiting: &Waiting,
+    guard: &mut TermGuard,
+    effect: Effect,
+    more: &mut Vec<Effect>,
+) -> anyhow::Result<Option<Leave>> {
+    match effect {
+        Effect::Leave(left) => return Ok(Some(left)),
+        Effect::Send { what, command } => {
+            let folder = app.source.folder.path();
+            let result = Outbox::open(folder, &app.writer)
+                .and_then(|out| out.send(&app.settings.name, clock(), command.clone()))
+                .map_err(|error: io::Error| error.to_string());
+            more.extend(update(app, Msg::Sent { what, command, result }));
+        }
+        Effect::Redraw => guard.clear()?,
+        Effect::Mouse(on) => guard.set_mouse(on)?,
+        Effect::Bell => guard.bell()?,
+        Effect::Suspend => {
+            if let Err(error) = waiting.lend(|| guard.lend(stop_self))? {
+                more.extend(update(app, Msg::Complaint(error.to_string())));
+            }
+        }
+        Effect::Copy { what, text } => {
+            let says = errands::copy(&what, &text);
+            more.extend(update(app, Msg::Note(says)));
+        }
+        Effect::Page { title, text } => {
+            let shown = waiting.lend(|| guard.lend(|| errands::page(&title, &text)))?;
+            more.extend(complaint(app, shown.map(|()| None)));
+        }
+        Effect::Save { name, text } => {
+            let written = errands::replace(app.source.folder.path(), &name, &text);
+            more.extend(complaint(app, written.map(|()| None).with_context(|| format!("writing {name}"))));
+        }
+        Effect::Append { file, line } => {
+            let written = errands::append(app.source.folder.path(), &file, &line);
+            more.extend(complaint(app, written.map(|()| None).with_context(|| format!("writing {file}"))));
+        }
+        Effect::ListRuns => {
+            let list = crate::tui::summary::summaries(&app.root);
+            more.extend(update(app, Msg::Runs(list)));
+        }
+        Effect::Export => {
+            let written = errands::export(app);
+            more.extend(complaint(app, written.map(Some)));
+        }
+        Effect::Hook(alarm) => {
+            if let Some(command) = app.settings.on_alert.clone() {
+                let run = app.source.folder.name();
+                more.extend(complaint(app, errands::hook(&command, &run, &alarm).map(|()| None)));
+            }
+        }
+    }
+    Ok(None)
+}
