@@ -25,6 +25,12 @@ fn main() {
         _ => selfreward::tui::Mode::Control,
     };
     let mut app = tui_screens::viewer(root.path(), &name, mode);
+    if let Ok(other) = std::env::var("VS") {
+        let folder = story::named(&other).write(&root.path().join("other"));
+        let mut source = selfreward::tui::source::Source::open(folder);
+        source.read_all().unwrap();
+        app.other = Some(source);
+    }
     tui_screens::press(&mut app, &keys);
     for size in if sizes.is_empty() { vec!["80x24".into()] } else { sizes } {
         let (width, height) = size.split_once('x').unwrap();

@@ -11,15 +11,16 @@ use crate::run::command::Command;
 use crate::run::entry::Stamp;
 use crate::run::event::AlarmRaised;
 use crate::run::folder::RunFolder;
-use crate::run::ids::{RequestId, Seq};
+use crate::run::ids::{PromptId, RequestId, Seq};
 use crate::run::view::{RunView, State};
 use crate::tui::figures::Zone;
 use crate::tui::keys::{Action, Meaning, Press, Scope};
 use crate::tui::overlays::{self, Overlay};
 use crate::tui::panes;
-use crate::tui::player::Player;
+use crate::tui::player::{Bookmark, Player};
 use crate::tui::settings::Settings;
 use crate::tui::source::Source;
+use crate::tui::summary::Summary;
 use crate::tui::theme::{Role, Theme};
 
 /// What a viewer may do.
@@ -117,6 +118,8 @@ pub enum Msg {
         command: Command,
         result: Result<RequestId, String>,
     },
+    /// The runs of the folder, as they stand now.
+    Runs(Vec<Summary>),
     /// An effect has something to say.
     Note(String),
     Complaint(String),
@@ -138,11 +141,15 @@ pub enum Effect {
         title: String,
         text: String,
     },
-    /// Write files beside the run, in the viewer's own folder.
-    Save {
-        name: String,
-        text: String,
+    /// Add a line to a file of the viewer's beside the journal.
+    Append {
+        file: String,
+        line: String,
     },
+    /// Look which runs there are.
+    ListRuns,
+    /// Write the present screen into files.
+    Export,
     Suspend,
     Redraw,
     Mouse(bool),
@@ -194,9 +201,13 @@ pub struct App {
     pub pending: Vec<Press>,
     /// What is filtered for, by screen.
     pub filters: BTreeMap<Screen, String>,
+    /// The prompt or pair in hand, common to Gen, Pairs and Check: a screen that is opened shows it. None: the screen's own choice.
+    pub pair: Option<PromptId>,
     /// Alerts up to this entry have been announced.
     pub announced: Seq,
     pub player: Player,
+    pub bookmarks: Vec<Bookmark>,
+    pub compare: panes::compare::State,
     pub live: panes::live::State,
     pub generation: panes::generation::State,
     pub pairs: panes::pairs::State,
@@ -229,8 +240,11 @@ impl App {
             sent: Vec::new(),
             pending: Vec::new(),
             filters: BTreeMap::new(),
+            pair: None,
             announced: 0,
             player: Player::default(),
+            bookmarks: Vec::new(),
+            compare: Default::default(),
             live: Default::default(),
             generation: Default::default(),
             pairs: Default::default(),
@@ -291,7 +305,7 @@ impl App {
         if matches!(self.screen, Screen::Live | Screen::Train | Screen::Eval) {
             scopes.push(Scope::Charts);
         }
-        if self.mode.steers() {
+        if self.can_decide() {
             scopes.push(Scope::Control);
         }
         scopes.push(Scope::Everywhere);
@@ -322,6 +336,7 @@ impl App {
 /// The one way in which the state changes.
 pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
     let mut effects = Vec::new();
+    let before = app.source.view().seq;
     match msg {
         Msg::Key(key) if key.kind == KeyEventKind::Release => {}
         Msg::Key(key) => pressed(app, key, &mut effects),
@@ -346,8 +361,15 @@ pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
             }
             (_, Err(why)) => app.say(Role::Error, format!("{what}: not sent: {why}")),
         },
+        Msg::Runs(list) => {
+            app.runs.list = list;
+            app.runs.read = true;
+        }
         Msg::Note(text) => app.say(Role::Focus, text),
         Msg::Complaint(text) => app.say(Role::Error, text),
+    }
+    if app.source.view().seq != before {
+        panes::compare::align(app);
     }
     panes::settle(app, &mut effects);
     effects
@@ -418,7 +440,10 @@ pub fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         Action::ShowTrain => show(app, Screen::Train),
         Action::ShowEval => show(app, Screen::Eval),
         Action::ShowLog => show(app, Screen::Log),
-        Action::ShowRuns => show(app, Screen::Runs),
+        Action::ShowRuns => {
+            show(app, Screen::Runs);
+            effects.push(Effect::ListRuns);
+        }
         Action::Alerts => {
             show(app, Screen::Log);
             app.log.show_alerts();

@@ -70,6 +70,8 @@ pub struct Curve<'a> {
 #[derive(Clone)]
 pub struct Chart<'a> {
     pub curves: Vec<Curve<'a>>,
+    /// The whole range of x, common to all charts of a screen; else that of the curves.
+    pub x: Option<(f64, f64)>,
     /// A fixed range of y; else what the values need.
     pub y: Option<(f64, f64)>,
     /// A value to draw a faint line at.
@@ -85,15 +87,14 @@ fn place(span: &Span, x: XAxis, start: i64) -> f64 {
     }
 }
 
-/// First and last x of the curves.
-pub fn extent(curves: &[Curve], x: XAxis) -> Option<(f64, f64)> {
-    curves.iter().filter_map(|curve| Some((curve, curve.series.spans().front()?, curve.series.spans().back()?))).fold(
-        None,
-        |all, (_, first, last)| {
-            let (low, high) = (place(first, x, first.at), place(last, x, first.at));
-            Some(all.map_or((low, high), |(a, b): (f64, f64)| (a.min(low), b.max(high))))
-        },
-    )
+/// First and last x of these series.
+pub fn extent<'a>(series: impl IntoIterator<Item = &'a Series>, x: XAxis) -> Option<(f64, f64)> {
+    let ends = series.into_iter().filter_map(|series| Some((series.spans().front()?, series.spans().back()?)));
+    ends.map(|(first, last)| match x {
+        XAxis::Step => (first.first as f64, last.last as f64),
+        XAxis::Wall | XAxis::Relative => (place(first, x, first.at), place(last, x, first.at)),
+    })
+    .reduce(|(a, b), (low, high)| (a.min(low), b.max(high)))
 }
 
 /// Points of a series with their smoothed values: exponential, weighted by the number of points that each span stands for.
@@ -142,9 +143,9 @@ pub fn trend(series: &Series) -> &'static str {
     }
 }
 
-/// Draws a chart. `range` is the whole of x, common to all charts of a screen.
+/// Draws a chart.
 pub fn draw(frame: &mut Frame, area: Rect, theme: &Theme, chart: &Chart, look: &Look, zone: Zone) {
-    let range = extent(&chart.curves, look.x);
+    let range = chart.x.or_else(|| extent(chart.curves.iter().map(|curve| curve.series), look.x));
     let Some((first, last)) = range.filter(|_| area.width >= 8 && area.height >= 2) else { return };
     let width = (last - first).max(f64::MIN_POSITIVE);
     let (from, to) = (first + width * look.from, first + width * look.to);
@@ -354,7 +355,7 @@ mod tests {
 
     fn shown(series: &Series, look: Look, symbols: Symbols, width: u16, height: u16) -> String {
         let theme = Theme { symbols, ..Theme::default() };
-        let chart = Chart { curves: vec![Curve { series, role: Role::Chosen, second: false }], y: None, guide: None };
+        let chart = Chart { curves: vec![Curve { series, role: Role::Chosen, second: false }], x: None, y: None, guide: None };
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         terminal
             .draw(|frame| {

@@ -109,7 +109,7 @@ pub fn number(value: f64, digits: usize) -> String {
         return format!("{value:.*e}", digits.saturating_sub(2).min(2));
     }
     let before = size.log10().floor() as i32 + 1;
-    let decimals = (digits as i32 - before.max(1)).clamp(0, 6) as usize;
+    let decimals = (digits as i32 - before.max(0)).clamp(0, 6) as usize;
     format!("{value:.decimals$}")
 }
 

@@ -7,7 +7,9 @@
 pub mod app;
 pub mod chart;
 pub mod diff;
+pub mod doctor;
 pub mod dots;
+pub mod errands;
 pub mod figures;
 pub mod filter;
 pub mod keys;
@@ -20,12 +22,15 @@ pub mod prose;
 pub mod screen;
 pub mod settings;
 pub mod source;
+pub mod summary;
 pub mod system;
+pub mod tell;
 pub mod terminal;
 pub mod texts;
 pub mod theme;
 pub mod watch;
 
 pub use app::{Leave, Mode};
+pub use doctor::doctor;
 pub use settings::Settings;
 pub use watch::{ReplayOptions, replay, runs, watch_run};

@@ -2,8 +2,13 @@
 //!
 //! Moves the cursor of the source; a live run that is looked at in its past uses the same. Pure, but for the source's reading of the journal.
 
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
 use crate::run::entry::Stamp;
-use crate::tui::app::{App, Effect};
+use crate::run::ids::Seq;
+use crate::tui::app::{App, Effect, Screen};
 use crate::tui::keys::Action;
 use crate::tui::source::MarkKind;
 use crate::tui::theme::Role;
@@ -33,6 +38,66 @@ impl Default for Player {
     fn default() -> Player {
         Player { playing: false, speed: 16.0, idle_cap: 5.0, pause_on: Vec::new(), owed: 0.0 }
     }
+}
+
+/// A moment that somebody marked; kept in a file beside the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bookmark {
+    pub seq: Seq,
+    pub by: String,
+    /// What happened just after it.
+    pub says: String,
+}
+
+/// The file of the bookmarks in the run folder.
+pub const BOOKMARKS: &str = "bookmarks.jsonl";
+
+/// The bookmarks of a run, in the order of the run; lines that cannot be read are left out.
+pub fn bookmarks(folder: &Path) -> Vec<Bookmark> {
+    let text = std::fs::read_to_string(folder.join(BOOKMARKS)).unwrap_or_default();
+    let mut found: Vec<Bookmark> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    found.sort_by_key(|mark| mark.seq);
+    found
+}
+
+fn set_bookmark(app: &mut App, effects: &mut Vec<Effect>) {
+    let seq = app.view().seq;
+    let next = app.source.texts.entry(seq + 1);
+    let says = next.map_or("the end of the run".into(), |entry| crate::tui::tell::tell(&entry.event).1);
+    let mark = Bookmark { seq, by: app.settings.name.clone(), says };
+    match serde_json::to_string(&mark) {
+        Ok(line) => effects.push(Effect::Append { file: BOOKMARKS.into(), line }),
+        Err(error) => return app.say(Role::Error, error.to_string()),
+    }
+    app.say(Role::Focus, format!("bookmark before: {}", mark.says));
+    let place = app.bookmarks.partition_point(|other| other.seq <= seq);
+    app.bookmarks.insert(place, mark);
+}
+
+fn to_bookmark(app: &mut App, forward: bool) {
+    let here = app.view().seq;
+    let found = if forward {
+        app.bookmarks.iter().find(|mark| mark.seq > here)
+    } else {
+        app.bookmarks.iter().rev().find(|mark| mark.seq < here)
+    };
+    match found.cloned() {
+        Some(mark) => {
+            app.source.seek(mark.seq);
+            app.say(Role::Focus, format!("bookmark of {}, before: {}", mark.by, mark.says));
+        }
+        None => app.say(Role::Dim, "no bookmark there; M sets one"),
+    }
+}
+
+/// Leads to the list of runs to choose the second one, or closes the second one.
+fn pick_other(app: &mut App, effects: &mut Vec<Effect>) {
+    if app.other.take().is_some() {
+        return app.say(Role::Dim, "the second run is closed");
+    }
+    app.screen = Screen::Runs;
+    app.runs.chosen = Some(app.source.folder.clone());
+    effects.push(Effect::ListRuns);
 }
 
 /// Plays `seconds` of real time.
@@ -101,7 +166,7 @@ fn stop_at_marks(app: &mut App, start: u64) {
 }
 
 /// Keys that move time. Returns whether the key was one.
-pub fn act(app: &mut App, action: Action, _effects: &mut Vec<Effect>) -> bool {
+pub fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) -> bool {
     let seq = app.view().seq;
     let percent = (app.source.head().seq / 100).max(1);
     match action {
@@ -118,6 +183,17 @@ pub fn act(app: &mut App, action: Action, _effects: &mut Vec<Effect>) -> bool {
         Action::Forward1 => app.source.seek(seq + percent),
         Action::Back10 => app.source.seek(seq.saturating_sub(10 * percent)),
         Action::Forward10 => app.source.seek(seq + 10 * percent),
+        Action::Export => effects.push(Effect::Export),
+        Action::Bookmark => set_bookmark(app, effects),
+        Action::NextBookmark => to_bookmark(app, true),
+        Action::PreviousBookmark => to_bookmark(app, false),
+        Action::PickOther => pick_other(app, effects),
+        Action::SwapRuns => {
+            if let Some(other) = &mut app.other {
+                std::mem::swap(&mut app.source, other);
+            }
+        }
+        Action::DiffOnly => app.compare.all = !app.compare.all,
         Action::Slower => app.player.speed = (app.player.speed / 2.0).max(0.25),
         Action::Faster => app.player.speed = (app.player.speed * 2.0).min(65_536.0),
         Action::FollowTail => {

@@ -62,8 +62,9 @@ fn header(frame: &mut Frame, area: Rect, app: &App) {
     }
     let right = signs(app);
     let wide: usize = right.iter().map(Span::width).sum();
+    let used: usize = spans.iter().map(Span::width).sum();
     line(frame, area, Line::from(spans));
-    if (wide as u16) < area.width / 2 {
+    if used + wide <= usize::from(area.width) {
         let at = Rect { x: area.right() - wide as u16, width: wide as u16, ..area };
         line(frame, at, Line::from(right));
     }
@@ -160,6 +161,13 @@ fn footer(frame: &mut Frame, area: Rect, app: &App) {
     line(frame, area, Line::from(spans));
 }
 
+/// The title of the terminal's window: the run, its state, and how many alerts are open.
+pub fn title_of_terminal(app: &App) -> String {
+    let open = app.view().alarms.values().filter(|alarm| alarm.acknowledged.is_none()).count();
+    let alerts = if open > 0 { format!(": {open}!") } else { String::new() };
+    format!("selfreward{alerts} {} {}", visible(&app.source.folder.name()), standing(app).0)
+}
+
 /// A frame with a title; the focused one is drawn double and bold. Returns the inside.
 pub fn boxed(frame: &mut Frame, area: Rect, app: &App, title: &str, focused: bool) -> Rect {
     use ratatui::widgets::{Block, BorderType};
@@ -179,6 +187,13 @@ pub fn boxed(frame: &mut Frame, area: Rect, app: &App, title: &str, focused: boo
     let inside = block.inner(area);
     frame.render_widget(block, area);
     inside
+}
+
+/// The longest of these titles that fits into a frame of this width; titles go from long to short.
+pub fn title<S: AsRef<str>>(width: u16, titles: &[S]) -> String {
+    let room = usize::from(width).saturating_sub(4);
+    let fits = titles.iter().find(|title| crate::tui::figures::columns(title.as_ref()) <= room);
+    fits.or(titles.last()).map_or(String::new(), |title| title.as_ref().to_string())
 }
 
 /// Lines from the top of an area, as many as fit.

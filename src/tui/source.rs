@@ -3,7 +3,8 @@
 //! Live, attached and replay are one thing: `head` is the fold of everything read, `view` is the fold up to the cursor. Key frames make a
 //! jump anywhere cheap, backwards as forwards. Reads files of the run and writes none.
 
-use std::io;
+use std::collections::VecDeque;
+use std::io::{self, Read, Seek, SeekFrom};
 
 use crate::run::entry::{Entry, Stamp};
 use crate::run::event::{Event, Level};
@@ -12,6 +13,7 @@ use crate::run::ids::Seq;
 use crate::run::journal::{Damage, Found, Place, Tail};
 use crate::run::view::RunView;
 use crate::tui::system::{Gauge, System};
+use crate::tui::tell::{Weight, tell};
 use crate::tui::texts::Texts;
 
 /// Entries between two key frames.
@@ -48,6 +50,20 @@ pub enum MarkKind {
     End,
 }
 
+/// An event that a log shows by itself, as a sentence.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notable {
+    pub seq: Seq,
+    pub at: Stamp,
+    pub weight: Weight,
+    pub says: String,
+}
+
+/// Sentences that are kept; the oldest go first.
+const NOTABLE: usize = 20_000;
+/// Bytes at the end of the engine's own log that are shown.
+const ENGINE_LOG: u64 = 64 << 10;
+
 /// One run's journal with a cursor in it.
 pub struct Source {
     pub folder: RunFolder,
@@ -61,14 +77,22 @@ pub struct Source {
     frames: Vec<KeyFrame>,
     cursor: Option<KeyFrame>,
     marks: Vec<Mark>,
+    notable: VecDeque<Notable>,
+    engine_log: (u64, String),
     damages: Vec<Damage>,
     /// Bytes of the journal when it was opened, to say how far the first reading is.
     size: u64,
+    frame_every: u64,
     read_once: bool,
 }
 
 impl Source {
     pub fn open(folder: RunFolder) -> Source {
+        Source::open_with(folder, FRAME_EVERY)
+    }
+
+    /// The same with another distance between key frames, for tests.
+    pub fn open_with(folder: RunFolder, frame_every: u64) -> Source {
         let size = journal_bytes(&folder);
         Source {
             texts: Texts::new(folder.path()),
@@ -81,8 +105,11 @@ impl Source {
             frames: Vec::new(),
             cursor: None,
             marks: Vec::new(),
+            notable: VecDeque::new(),
+            engine_log: (0, String::new()),
             damages: Vec::new(),
             size,
+            frame_every,
             read_once: false,
             folder,
         }
@@ -111,6 +138,35 @@ impl Source {
         &self.damages
     }
 
+    /// What a log shows, oldest first.
+    pub fn notable(&self) -> &VecDeque<Notable> {
+        &self.notable
+    }
+
+    /// The end of the engine's own output.
+    pub fn engine_log(&self) -> &str {
+        &self.engine_log.1
+    }
+
+    /// Reads the end of the engine's output when it has grown. Returns whether it has.
+    fn look_at_log(&mut self) -> bool {
+        let Ok(mut file) = std::fs::File::open(self.folder.engine_log()) else { return false };
+        let size = file.metadata().map_or(0, |file| file.len());
+        if size == self.engine_log.0 {
+            return false;
+        }
+        let start = size.saturating_sub(ENGINE_LOG);
+        let mut tail = Vec::new();
+        let read = file.seek(SeekFrom::Start(start)).and_then(|_| file.take(ENGINE_LOG).read_to_end(&mut tail));
+        if read.is_err() {
+            return false;
+        }
+        let text = String::from_utf8_lossy(&tail);
+        let whole = if start > 0 { text.split_once('\n').map_or("", |(_, rest)| rest) } else { &text };
+        self.engine_log = (size, whole.to_string());
+        true
+    }
+
     /// How much of the journal has been read, 0 to 1; 1 once its end was reached.
     pub fn loaded(&self) -> f64 {
         if self.read_once || self.size == 0 {
@@ -123,17 +179,19 @@ impl Source {
 
     /// Reads what is new, at most `limit` entries. Returns how many there were; `limit` means that there may be more.
     pub fn poll(&mut self, limit: usize) -> io::Result<usize> {
-        let Source { tail, head, frames, marks, damages, texts, .. } = self;
+        let every = self.frame_every;
+        let Source { tail, head, frames, marks, notable, damages, texts, .. } = self;
         let mut count = 0;
         let stopped = tail.read(|place, found| {
             match found {
                 Found::Entry(entry) => {
-                    let due = frames.last().map_or(0, |frame| frame.expected + FRAME_EVERY);
+                    let due = frames.last().map_or(0, |frame| frame.expected + every);
                     if entry.seq >= due {
                         frames.push(KeyFrame { view: head.clone(), place, expected: entry.seq });
                     }
                     texts.passed(entry.seq, place);
                     mark(marks, &entry);
+                    note(notable, &entry);
                     head.apply(&entry);
                     count += 1;
                 }
@@ -159,7 +217,8 @@ impl Source {
         let (now, holder) = (self.folder.now(), self.folder.holder());
         let here = holder.as_ref().filter(|holder| holder.host == crate::run::folder::host_name());
         let system = self.gauge.look(self.folder.path(), here.map(|holder| holder.pid), clock.0);
-        let changed = now != self.now || holder != self.holder || system != self.system;
+        let logged = self.look_at_log();
+        let changed = logged || now != self.now || holder != self.holder || system != self.system;
         self.system = system;
         self.now = now;
         self.holder = holder;
@@ -269,6 +328,34 @@ fn advance(folder: &RunFolder, from: &mut KeyFrame, wanted: impl Fn(Stamp, Seq) 
     } else {
         (from.place, from.expected) = (tail.place(), from.view.seq + 1);
     }
+}
+
+fn note(notable: &mut VecDeque<Notable>, entry: &Entry) {
+    // Most entries are bulk: whether one is, is decided without making its sentence.
+    let bulk = match &entry.event {
+        Event::CandidateJudged(_)
+        | Event::CandidateSampled(_)
+        | Event::PromptWritten(_)
+        | Event::PromptRefused(_)
+        | Event::PairSelected(_)
+        | Event::PromptSkipped(_)
+        | Event::ReferenceScored(_)
+        | Event::EftJudged(_)
+        | Event::HeldOutAnswered(_)
+        | Event::Duelled(_)
+        | Event::Measured(_) => true,
+        Event::DpoStep(step) => step.loss.0.is_finite(),
+        Event::SftStep(step) => step.loss.0.is_finite(),
+        _ => false,
+    };
+    if bulk {
+        return;
+    }
+    let (weight, says) = tell(&entry.event);
+    if notable.len() == NOTABLE {
+        notable.pop_front();
+    }
+    notable.push_back(Notable { seq: entry.seq, at: entry.at, weight, says });
 }
 
 fn mark(marks: &mut Vec<Mark>, entry: &Entry) {

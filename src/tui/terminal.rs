@@ -30,6 +30,8 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 pub struct TermGuard {
     pub terminal: Terminal<CrosstermBackend<BufWriter<io::Stdout>>>,
     mouse: bool,
+    /// The frame before.
+    shown: Option<ratatui::buffer::Buffer>,
 }
 
 impl TermGuard {
@@ -37,9 +39,9 @@ impl TermGuard {
         install_panic_hook();
         enable()?;
         let terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(64 << 10, io::stdout())))?;
-        let mut guard = TermGuard { terminal, mouse: false };
+        let mut guard = TermGuard { terminal, mouse: false, shown: None };
         guard.set_mouse(mouse)?;
-        guard.terminal.clear()?;
+        guard.clear()?;
         Ok(guard)
     }
 
@@ -58,17 +60,33 @@ impl TermGuard {
         enable()?;
         let mouse = std::mem::take(&mut self.mouse);
         self.set_mouse(mouse)?;
-        self.terminal.clear()?;
+        self.clear()?;
         Ok(result)
     }
 
-    /// Draws one frame inside a synchronized update, which is closed even when drawing fails.
+    /// Draws one frame inside a synchronized update, which is closed even when drawing fails. A frame that looks like the one before it
+    /// sends nothing at all.
     pub fn draw(&mut self, render: impl FnOnce(&mut ratatui::Frame)) -> io::Result<()> {
+        self.terminal.autoresize()?;
+        render(&mut self.terminal.get_frame());
+        let drawn = self.terminal.current_buffer_mut();
+        if self.shown.as_ref() == Some(drawn) {
+            drawn.reset();
+            return Ok(());
+        }
+        self.shown = Some(drawn.clone());
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
-        let drawn = self.terminal.draw(render).map(|_| ());
+        let flushed = self.terminal.flush();
+        self.terminal.swap_buffers();
         queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
         self.terminal.backend_mut().flush()?;
-        drawn
+        flushed
+    }
+
+    /// Forgets what is on the screen: the next frame is drawn whole.
+    pub fn clear(&mut self) -> io::Result<()> {
+        self.shown = None;
+        self.terminal.clear()
     }
 
     pub fn title(&mut self, title: &str) -> io::Result<()> {

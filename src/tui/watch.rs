@@ -17,7 +17,7 @@ use crate::tui::player::PauseOn;
 use crate::tui::settings::Settings;
 use crate::tui::source::Source;
 use crate::tui::terminal::{Pace, TermGuard, Waiting, Woken, clock, stop_self};
-use crate::tui::{places, screen};
+use crate::tui::{errands, places, screen};
 
 /// Entries that are read between two looks at the keyboard.
 const AT_ONCE: usize = 4000;
@@ -76,7 +76,8 @@ pub fn runs(root: &Path, settings: Settings) -> anyhow::Result<Leave> {
 
 fn prepare(app: &mut App) {
     app.clock = clock();
-    app.zone = Zone { offset_s: 0 };
+    app.bookmarks = crate::tui::player::bookmarks(app.source.folder.path());
+    app.zone = Zone { offset_s: errands::clock_offset() };
     app.writer = format!("{}-{}", app.settings.name, std::process::id());
 }
 
@@ -93,7 +94,9 @@ fn turn(app: &mut App, waiting: &Waiting, guard: &mut TermGuard) -> anyhow::Resu
     let size = guard.terminal.size()?;
     app.size = (size.width, size.height);
     let (mut dirty, mut by_key) = (true, true);
+    let mut titled = String::new();
     let mut looked: Option<Instant> = None;
+    let mut listed: Option<Instant> = None;
     loop {
         let mut messages = Vec::new();
         let due = if dirty { pace.wait(by_key).min(EVERY) } else { EVERY };
@@ -102,7 +105,7 @@ fn turn(app: &mut App, waiting: &Waiting, guard: &mut TermGuard) -> anyhow::Resu
             match each {
                 Woken::Leave => return Ok(Leave::HungUp),
                 Woken::Continued => {
-                    guard.terminal.clear()?;
+                    guard.clear()?;
                     (dirty, by_key) = (true, true);
                 }
                 Woken::Time => {}
@@ -116,6 +119,10 @@ fn turn(app: &mut App, waiting: &Waiting, guard: &mut TermGuard) -> anyhow::Resu
         if looked.is_none_or(|at| at.elapsed() >= EVERY) || app.source.loaded() < 1.0 {
             looked = Some(Instant::now());
             messages.extend(read(app)?);
+        }
+        if app.screen == Screen::Runs && listed.is_none_or(|at| at.elapsed() >= Duration::from_secs(2)) {
+            listed = Some(Instant::now());
+            messages.push(Msg::Runs(crate::tui::summary::summaries(&app.root)));
         }
         let before = (app.clock, app.toast.is_some(), app.view().seq);
         let mut effects = update(app, Msg::Tick(clock()));
@@ -135,6 +142,11 @@ fn turn(app: &mut App, waiting: &Waiting, guard: &mut TermGuard) -> anyhow::Resu
             guard.draw(|frame| screen::draw(frame, app))?;
             pace.drawn(begun.elapsed());
             (dirty, by_key) = (false, false);
+            let title = screen::title_of_terminal(app);
+            if title != titled {
+                guard.title(&title)?;
+                titled = title;
+            }
         }
     }
 }
@@ -162,6 +174,15 @@ fn read(app: &mut App) -> anyhow::Result<Option<Msg>> {
     Ok((count > 0 || looked).then_some(Msg::Read(count)))
 }
 
+/// Tells the user how an errand went.
+fn complaint(app: &mut App, went: anyhow::Result<Option<String>>) -> Vec<Effect> {
+    match went {
+        Ok(None) => Vec::new(),
+        Ok(Some(says)) => update(app, Msg::Note(says)),
+        Err(error) => update(app, Msg::Complaint(format!("{error:#}"))),
+    }
+}
+
 /// Does one effect. Some means that the viewer is left.
 fn done(
     app: &mut App,
@@ -179,7 +200,7 @@ fn done(
                 .map_err(|error: io::Error| error.to_string());
             more.extend(update(app, Msg::Sent { what, command, result }));
         }
-        Effect::Redraw => guard.terminal.clear()?,
+        Effect::Redraw => guard.clear()?,
         Effect::Mouse(on) => guard.set_mouse(on)?,
         Effect::Bell => guard.bell()?,
         Effect::Suspend => {
@@ -187,7 +208,32 @@ fn done(
                 more.extend(update(app, Msg::Complaint(error.to_string())));
             }
         }
-        Effect::Copy { .. } | Effect::Page { .. } | Effect::Save { .. } | Effect::Hook(_) => {}
+        Effect::Copy { what, text } => {
+            let says = errands::copy(&what, &text);
+            more.extend(update(app, Msg::Note(says)));
+        }
+        Effect::Page { title, text } => {
+            let shown = waiting.lend(|| guard.lend(|| errands::page(&title, &text)))?;
+            more.extend(complaint(app, shown.map(|()| None)));
+        }
+        Effect::Append { file, line } => {
+            let written = errands::append(app.source.folder.path(), &file, &line);
+            more.extend(complaint(app, written.map(|()| None).with_context(|| format!("writing {file}"))));
+        }
+        Effect::ListRuns => {
+            let list = crate::tui::summary::summaries(&app.root);
+            more.extend(update(app, Msg::Runs(list)));
+        }
+        Effect::Export => {
+            let written = errands::export(app);
+            more.extend(complaint(app, written.map(Some)));
+        }
+        Effect::Hook(alarm) => {
+            if let Some(command) = app.settings.on_alert.clone() {
+                let run = app.source.folder.name();
+                more.extend(complaint(app, errands::hook(&command, &run, &alarm).map(|()| None)));
+            }
+        }
     }
     Ok(None)
 }

@@ -46,6 +46,8 @@ pub fn viewer(root: &Path, name: &str, mode: Mode) -> App {
         app.source.now = Some(now);
     }
     update(&mut app, Msg::Read(1));
+    let list = selfreward::tui::summary::summaries(&app.root);
+    update(&mut app, Msg::Runs(list));
     app
 }
 

@@ -118,7 +118,7 @@ mod tests {
             assert_eq!(press[0].to_string(), text);
         }
         assert_eq!(Press::sequence("gg").unwrap().len(), 2);
-        for bad in ["", "Entr", "C-", "F13", "ggg"] {
+        for bad in ["", "Entr", "C-Entr", "F13", "ggg"] {
             assert!(Press::sequence(bad).is_err(), "{bad}");
         }
     }

@@ -8,6 +8,7 @@ use crate::tui::keys::Action;
 
 pub mod cards;
 pub mod check;
+pub mod compare;
 pub mod eval;
 pub mod generation;
 pub mod live;
@@ -22,7 +23,14 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App) {
     if area.is_empty() {
         return;
     }
-    match app.screen {
+    match (app.screen, &app.other) {
+        (Screen::Live, Some(other)) if area.width >= 60 && area.height >= 12 => compare::draw(frame, area, app, other),
+        (screen, _) => draw_one(frame, area, app, screen),
+    }
+}
+
+fn draw_one(frame: &mut Frame, area: Rect, app: &App, screen: Screen) {
+    match screen {
         Screen::Live => live::draw(frame, area, app),
         Screen::Gen => generation::draw(frame, area, app),
         Screen::Pairs => pairs::draw(frame, area, app),
@@ -36,6 +44,9 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App) {
 
 /// Offers an action to the current screen.
 pub fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) -> bool {
+    if app.screen == Screen::Live && app.other.is_some() && compare::act(app, action) {
+        return true;
+    }
     match app.screen {
         Screen::Live => live::act(app, action, effects),
         Screen::Gen => generation::act(app, action, effects),

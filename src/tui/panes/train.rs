@@ -7,11 +7,11 @@ use ratatui::text::{Line, Span};
 use crate::run::curves::{Curves, Signal};
 use crate::run::ids::Model;
 use crate::tui::app::{App, Effect};
-use crate::tui::chart::{Chart, Curve, Look, XAxis, draw as chart, trend, value};
-use crate::tui::figures::{fit, number};
+use crate::tui::chart::{Chart, Curve, Look, XAxis, draw as chart, extent, trend, value};
+use crate::tui::figures::number;
 use crate::tui::keys::Action;
 use crate::tui::layout::{columns, rows, scroll_to};
-use crate::tui::screen::{boxed, empty, line};
+use crate::tui::screen::{boxed, empty, line, title as screen_title};
 use crate::tui::theme::Role;
 
 #[derive(Clone, Debug, Default)]
@@ -45,6 +45,19 @@ fn signals(app: &App, model: Model) -> Vec<Signal> {
         Signal::ALL.into_iter().filter(|&signal| curves.get(model, signal).is_some_and(|s| !s.is_empty())).collect();
     found.sort_by_key(|signal| matches!(signal, Signal::LearningRate | Signal::TokensPerSecond | Signal::Memory));
     found
+}
+
+/// The x range of all charts of a model, so that one cursor means the same in all of them.
+pub fn range(app: &App, model: Model) -> Option<(f64, f64)> {
+    let of_model = |curves: &'_ Curves| {
+        let found = Signal::ALL.into_iter().filter_map(|signal| curves.get(model, signal));
+        extent(found, app.train.look.x)
+    };
+    let (a, b) = (of_model(&app.view().curves), app.other.as_ref().and_then(|other| of_model(&other.view().curves)));
+    match (a, b) {
+        (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+        (a, b) => a.or(b),
+    }
 }
 
 /// Columns and rows of charts in an area.
@@ -118,20 +131,18 @@ fn one(frame: &mut Frame, area: Rect, app: &App, model: Model, signal: Signal, f
         (None, Some((_, latest))) if !latest.is_finite() => "NaN".into(),
         _ => value(series, look).map_or("NaN".into(), |value| number(value, 4)),
     };
-    let mut title = format!("{}  {shown} {}", signal.label(), trend(series));
     let other = app.other.as_ref().and_then(|other| other.view().curves.get(model, signal));
-    if let Some(other) = other {
-        title = format!("{}  A {shown}", signal.label());
-        if let Some(b) = value(other, look) {
-            title += &format!("  B {}", number(b, 4));
-        }
-    }
-    let inside = boxed(frame, area, app, &fit(&title, area.width.into()), focused);
+    let label = signal.label();
+    let titles = match other.and_then(|other| value(other, look)) {
+        Some(b) => [format!("{label}  A {shown}  B {}", number(b, 4)), format!("{label} {shown}"), label.into()],
+        None => [format!("{label}  {shown} {}", trend(series)), format!("{label} {shown}"), label.into()],
+    };
+    let inside = boxed(frame, area, app, &screen_title(area.width, &titles), focused);
     let mut curves = vec![Curve { series, role: Role::Chosen, second: false }];
     curves.extend(other.map(|series| Curve { series, role: Role::Rejected, second: true }));
     let y = matches!(signal, Signal::RewardAccuracy | Signal::HeldOutAccuracy).then_some((0.0, 1.0));
     let guide = (signal == Signal::DpoLoss).then_some(std::f64::consts::LN_2);
-    chart(frame, inside, &app.theme, &Chart { curves, y, guide }, look, app.zone);
+    chart(frame, inside, &app.theme, &Chart { curves, x: range(app, model), y, guide }, look, app.zone);
 }
 
 pub fn act(app: &mut App, action: Action, _effects: &mut Vec<Effect>) -> bool {

@@ -39,20 +39,6 @@ pub enum Illness {
     Hostile,
 }
 
-impl Illness {
-    pub const ALL: [Illness; 9] = [
-        Illness::Healthy,
-        Illness::Unparsed,
-        Illness::Saturated,
-        Illness::Length,
-        Illness::Gaming,
-        Illness::HotDpo,
-        Illness::Nan,
-        Illness::Collapse,
-        Illness::Hostile,
-    ];
-}
-
 /// How a run goes, and where the story ends.
 #[derive(Clone, Debug)]
 pub struct Plot {
@@ -122,7 +108,12 @@ impl Plot {
 
     /// The same as a run folder.
     pub fn write(&self, root: &Path) -> RunFolder {
-        write(root, self.name, &self.tell())
+        let folder = RunFolder::create(root, self.name).unwrap();
+        let mut teller = Teller::new(self.clone());
+        // Written as it is told: a long story has no room in memory.
+        teller.writer = Some(Writer::open(folder.path()).unwrap());
+        let _ = teller.whole();
+        folder
     }
 }
 
@@ -148,6 +139,8 @@ struct Teller {
     view: RunView,
     random: u64,
     requests: u64,
+    /// Where entries go instead of staying here.
+    writer: Option<Writer>,
 }
 
 impl Teller {
@@ -155,7 +148,7 @@ impl Teller {
         // 2026-11-21 09:00:00 UTC.
         let at = Stamp(1_795_251_600_000_000);
         let random = plot.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        Teller { plot, at, seq: 0, entries: Vec::new(), view: RunView::default(), random, requests: 0 }
+        Teller { plot, at, seq: 0, entries: Vec::new(), view: RunView::default(), random, requests: 0, writer: None }
     }
 
     fn next(&mut self) -> u64 {
@@ -188,7 +181,10 @@ impl Teller {
         self.seq += 1;
         let entry = Entry { seq: self.seq, at: self.at, event: event.into() };
         self.view.apply(&entry);
-        self.entries.push(entry);
+        match &mut self.writer {
+            Some(writer) => writer.append(&entry).unwrap(),
+            None => self.entries.push(entry),
+        }
     }
 
     fn request(&mut self) -> RequestId {

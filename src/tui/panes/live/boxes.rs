@@ -12,7 +12,7 @@ use crate::tui::app::App;
 use crate::tui::chart::{Chart, Curve, draw as chart, trend, value};
 use crate::tui::figures::{bytes, count, fit, left, number, one_line, percent, right, visible};
 use crate::tui::panes::live::{Pane, strips::bar};
-use crate::tui::screen::{boxed, empty, lines};
+use crate::tui::screen::{boxed, empty, lines, title};
 use crate::tui::theme::Role;
 
 pub fn draw(frame: &mut Frame, area: Rect, app: &App, pane: Pane, focused: bool) {
@@ -59,7 +59,15 @@ fn curves(frame: &mut Frame, area: Rect, app: &App, focused: bool, title: &str, 
 }
 
 /// A chart with its latest value in the title; a second signal is the rejected side.
-fn one_chart(frame: &mut Frame, area: Rect, app: &App, focused: bool, title: &str, model: Model, signals: &[Signal]) {
+fn one_chart(
+    frame: &mut Frame,
+    area: Rect,
+    app: &App,
+    focused: bool,
+    name: &str,
+    model: Model,
+    signals: &[Signal],
+) {
     let view = app.view();
     let look = &app.train.look;
     let found: Vec<(Signal, &Series)> =
@@ -71,14 +79,20 @@ fn one_chart(frame: &mut Frame, area: Rect, app: &App, focused: bool, title: &st
             format!("{shown} {}", trend(series))
         })
         .collect();
-    let title = match values.as_slice() {
-        [chosen, rejected] => format!("{title}  chosen {chosen}  rejected {rejected}"),
-        _ => format!("{title}  {}", values.join(" ")),
-    };
     let smooth = if look.smoothing > 0.0 { format!("  smooth {}", number(look.smoothing, 2)) } else { String::new() };
-    let room = usize::from(area.width).saturating_sub(4);
-    let with = format!("{title}{smooth}");
-    let title = if with.chars().count() <= room { with } else { title };
+    let titles = match values.as_slice() {
+        [chosen, rejected] => vec![
+            format!("{name}  chosen {chosen}  rejected {rejected}{smooth}"),
+            format!("{name}  chosen {chosen}  rejected {rejected}"),
+            format!("{name}  + {chosen}  - {rejected}"),
+            name.to_string(),
+        ],
+        _ => {
+            let shown = format!("{name}  {}", values.join(" "));
+            vec![format!("{shown}{smooth}"), shown]
+        }
+    };
+    let title = title(area.width, &titles);
     let inside = boxed(frame, area, app, &title, focused);
     let guide = matches!(signals, [Signal::DpoLoss]).then_some(std::f64::consts::LN_2);
     let drawn = Chart {
@@ -91,6 +105,7 @@ fn one_chart(frame: &mut Frame, area: Rect, app: &App, focused: bool, title: &st
                 second: place > 0,
             })
             .collect(),
+        x: crate::tui::panes::train::range(app, model),
         y: None,
         guide,
     };
@@ -98,7 +113,8 @@ fn one_chart(frame: &mut Frame, area: Rect, app: &App, focused: bool, title: &st
 }
 
 fn agreement(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
-    let inside = boxed(frame, area, app, "agreement with held-out human rankings", focused);
+    let titles = ["agreement with held-out human rankings", "agreement with human rankings", "agreement"];
+    let inside = boxed(frame, area, app, &title(area.width, &titles), focused);
     let view = app.view();
     let found: Vec<_> = view.models.iter().filter_map(|model| Some((model.model, model.evaluated.as_ref()?))).collect();
     if found.is_empty() {
@@ -140,9 +156,11 @@ fn agreement(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
             all.push(Line::from(Span::styled(fit(&format!("     {says}"), width), app.theme.style(role))));
         }
     }
-    let note =
-        format!(" n = {} pairs; ties count half; 95% interval", found.last().map_or(0, |f| f.1.1.agreement.pairs));
-    all.push(Line::from(Span::styled(fit(&note, width), app.theme.style(Role::Dim))));
+    let pairs = found.last().map_or(0, |found| found.1.1.agreement.pairs);
+    let note = format!("{pairs} pairs, ties count half, 95% interval");
+    for piece in crate::tui::figures::wrap(&note, width.saturating_sub(2)) {
+        all.push(Line::from(Span::styled(format!(" {piece}"), app.theme.style(Role::Dim))));
+    }
     lines(frame, inside, all);
 }
 
@@ -152,8 +170,7 @@ fn whole(share: f64) -> String {
 
 fn scores(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
     let view = app.view();
-    let tally =
-        view.rounds.iter().rev().find(|round| round.judge.replies > 0).map(|round| (round.iteration, &round.judge));
+    let tally = view.rounds.iter().rev().find(|round| round.judge.replies > 0).map(|round| (round.iteration, &round.judge));
     let title = tally.map_or("judge scores".into(), |(iteration, _)| format!("judge scores, iteration {iteration}"));
     let inside = boxed(frame, area, app, &title, focused);
     let Some((_, tally)) = tally else {
@@ -187,40 +204,46 @@ fn bar_only(share: f64, width: usize) -> String {
 
 fn system(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
     let inside = boxed(frame, area, app, "system", focused);
-    let dim = app.theme.style(Role::Dim);
-    let row = |name: &str, text: String| Line::from(vec![Span::styled(format!(" {name:<9}"), dim), Span::raw(text)]);
     let view = app.view();
-    let mut all = Vec::new();
-    let engine = match (&app.source.holder, app.is_replay()) {
-        (Some(holder), false) => format!("process {} on {}", holder.pid, visible(&holder.host)),
-        _ => view.engine.as_ref().map_or("none".into(), |engine| format!("was on {}", visible(&engine.host))),
-    };
-    all.push(row("engine", engine));
-    if let Some(engine) = &view.engine {
-        all.push(row("device", visible(&engine.device)));
+    let mut rows: Vec<(&str, String)> = Vec::new();
+    match (&app.source.holder, app.is_replay()) {
+        (Some(holder), false) => {
+            rows.push(("engine", format!("process {}", holder.pid)));
+            rows.push(("host", visible(&holder.host)));
+        }
+        _ => rows.extend(view.engine.as_ref().map(|engine| ("host", format!("was {}", visible(&engine.host))))),
     }
+    rows.extend(view.engine.as_ref().map(|engine| ("device", visible(&engine.device))));
+    let mut late = None;
     if let Some(now) = app.source.now.as_ref().filter(|_| app.is_alive()) {
-        if let Some(rate) = now.tokens_per_s {
-            all.push(row("tokens", format!("{}/s", number(rate, 4))));
-        }
-        if let Some(memory) = now.memory_bytes {
-            all.push(row("memory", format!("peak {}", bytes(memory))));
-        }
-        let age = app.clock.seconds_since(crate::run::entry::Stamp(now.at));
-        if age > 30.0 {
-            let says = format!(" no heartbeat for {}", crate::tui::figures::duration(age));
-            all.push(Line::from(Span::styled(says, app.theme.style(Role::Error))));
+        rows.extend(now.tokens_per_s.map(|rate| ("tokens", format!("{} a second", number(rate, 4)))));
+        rows.extend(now.memory_bytes.map(|memory| ("memory", format!("peak {}", bytes(memory)))));
+        late = Some(app.clock.seconds_since(crate::run::entry::Stamp(now.at))).filter(|age| *age > 30.0);
+    }
+    if let Some(system) = app.source.system.filter(|_| !app.is_replay()) {
+        rows.extend(system.engine_cpu.map(|cpu| ("cores", number(cpu, 2))));
+        rows.push(("disk", format!("{} free", bytes(system.disk_free))));
+    }
+    rows.extend(view.checkpoints.last().map(|saved| ("saved", format!("{} step {}", saved.model, count(saved.step)))));
+    // When there is little room, where it runs is known from elsewhere.
+    let spare = usize::from(inside.height).saturating_sub(usize::from(late.is_some()));
+    for name in ["host", "device", "engine"] {
+        if rows.len() > spare {
+            rows.retain(|(other, _)| *other != name);
         }
     }
-    if let Some(system) = &app.source.system {
-        if let Some(cpu) = system.engine_cpu {
-            all.push(row("cpu", format!("{} of one core", percent(cpu))));
-        }
-        all.push(row("disk", format!("{} free", bytes(system.disk_free))));
-    }
-    if let Some(saved) = view.checkpoints.last() {
-        all.push(row("saved", format!("{} step {} {}", saved.model, count(saved.step), bytes(saved.bytes))));
-    }
+    let width = usize::from(inside.width).saturating_sub(9);
+    let mut all: Vec<Line> = late
+        .map(|age| format!(" no heartbeat for {}", crate::tui::figures::duration(age)))
+        .map(|says| Line::from(Span::styled(says, app.theme.style(Role::Error))))
+        .into_iter()
+        .collect();
+    all.extend(rows.into_iter().map(|(name, text)| {
+        Line::from(vec![
+            Span::styled(format!(" {name:<8}"), app.theme.style(Role::Dim)),
+            Span::raw(fit(&text, width)),
+        ])
+    }));
     lines(frame, inside, all);
 }
 
@@ -235,14 +258,14 @@ fn latest(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
     let view = app.view();
     let Some((id, prompt, pair)) = last_pair(view) else { return writing(frame, area, app, focused) };
     let longer = pair.length_ratio - 1.0;
-    let title = format!(
-        "latest pair #{id}  margin {}  length {}{}  suspicion {}",
-        number(pair.margin, 2),
-        if longer >= 0.0 { "+" } else { "-" },
-        percent(longer.abs()),
-        number(pair.suspicion, 2)
-    );
-    let inside = boxed(frame, area, app, &title, focused);
+    let length = format!("{}{}", if longer >= 0.0 { "+" } else { "-" }, percent(longer.abs()));
+    let (margin, suspicion) = (number(pair.margin, 2), number(pair.suspicion, 2));
+    let titles = [
+        format!("latest pair #{id}  margin {margin}  length {length}  suspicion {suspicion}"),
+        format!("pair #{id}  margin {margin}  suspicion {suspicion}"),
+        format!("pair #{id}"),
+    ];
+    let inside = boxed(frame, area, app, &title(area.width, &titles), focused);
     let width = usize::from(inside.width).saturating_sub(9);
     let text = |seq: u64| app.source.texts.text(seq).map_or("(not found)".into(), |text| text);
     let candidate = |number: u32| prompt.candidates.get(number as usize).map_or(0, |candidate| candidate.seq);

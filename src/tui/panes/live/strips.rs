@@ -11,14 +11,14 @@ use crate::run::event::{Level, Planned};
 use crate::run::ids::{Model, Stage};
 use crate::run::view::{RunView, State};
 use crate::tui::app::App;
-use crate::tui::figures::{columns, count, duration, fit, number, percent};
+use crate::tui::figures::{columns, count, duration, number, percent};
 use crate::tui::screen::{boxed, lines};
 use crate::tui::theme::Role;
 
 pub fn draw(frame: &mut Frame, area: Rect, app: &App) {
     let inside = if area.height >= 6 { boxed(frame, area, app, "pipeline", false) } else { area };
     let width = usize::from(inside.width);
-    let all = [pipeline(app, width), stage(app, width), run(app, width), health(app)];
+    let all = [pipeline(app, width), stage(app, width), run(app, width), health(app, width)];
     lines(frame, inside, all);
 }
 
@@ -39,13 +39,13 @@ pub fn pipeline(app: &App, width: usize) -> Line<'static> {
         let (text, role) = step(view, planned, width >= 110);
         spans.push(Span::styled(text, style(role)));
     }
-    spans.push(Span::styled(format!(" › M{}", view.iteration + 1), style(Role::Dim)));
+    spans.push(Span::styled(" › ", style(Role::Dim)));
+    spans.push(Span::styled(format!("M{}", view.iteration + 1), style(Role::Dim)));
     let used: usize = spans.iter().map(Span::width).sum();
     if used > width {
-        // What is done is said once, so that the names of the later stages stay whole.
-        spans.retain(|span| span.content != " › ");
-        let joined: Vec<Span> = spans.into_iter().flat_map(|span| [span, Span::raw(" ")]).collect();
-        return Line::from(joined);
+        for span in spans.iter_mut().filter(|span| span.content == " › ") {
+            span.content = "›".into();
+        }
     }
     Line::from(spans)
 }
@@ -85,26 +85,37 @@ pub fn bar(share: f64, width: usize) -> String {
     "█".repeat(full) + &"░".repeat(width - full.min(width))
 }
 
-fn estimate(left: Option<Estimate>, now: Stamp, app: &App) -> String {
-    let Some(left) = left else { return "time left unknown yet".into() };
+/// What is said of the time left, most important first.
+fn estimate(left: Option<Estimate>, now: Stamp, app: &App) -> Vec<String> {
+    let Some(left) = left else { return vec!["time left unknown yet".into()] };
     let about = if left.rough { "about " } else { "" };
     let end = Stamp(now.0 + (left.mid * 1e6) as i64);
-    format!(
-        "left {about}{} ({}–{})  ends {}",
-        duration(left.mid),
-        duration(left.low),
-        duration(left.high),
-        app.zone.clock(end, now)
-    )
+    vec![
+        format!("left {about}{}", duration(left.mid)),
+        format!("({}–{})", duration(left.low), duration(left.high)),
+        format!("ends {}", app.zone.clock(end, now)),
+    ]
 }
 
-fn with_bar(app: &App, name: &str, share: f64, says: &str, width: usize) -> Line<'static> {
-    let says = fit(says, width.saturating_sub(18));
-    let room = width.saturating_sub(columns(&says) + 17).clamp(4, 60);
+/// A name, a bar, a percentage, and as many of the sayings as fit; none is cut.
+fn with_bar(app: &App, name: &str, share: f64, says: &[String], width: usize) -> Line<'static> {
+    const NAME: usize = 12;
+    const PERCENT: usize = 5;
+    const BAR: usize = 8;
+    let mut shown = String::new();
+    for text in says.iter().filter(|text| !text.is_empty()) {
+        let between = if text.starts_with('(') { 1 } else { 2 };
+        if NAME + BAR + PERCENT + columns(&shown) + between + columns(text) > width {
+            break;
+        }
+        shown += &" ".repeat(between);
+        shown += text;
+    }
+    let room = width.saturating_sub(NAME + PERCENT + columns(&shown)).min(60);
     Line::from(vec![
         Span::styled(format!(" {name:<10} "), app.theme.style(Role::Strong)),
         Span::styled(bar(share, room), app.theme.style(Role::Good)),
-        Span::raw(format!(" {:>4}  {says}", percent(share))),
+        Span::raw(format!(" {:>4}{shown}", percent(share))),
     ])
 }
 
@@ -116,17 +127,15 @@ fn stage(app: &App, width: usize) -> Line<'static> {
     let now = app.moment();
     let eta = eta(view, now);
     let share = if span.total == 0 { 0.0 } else { span.done as f64 / span.total as f64 };
-    let mut says = format!("{} of {}", count(span.done), count(span.total));
-    let pace = eta.rate.filter(|rate| *rate > 0.0 && rate.is_finite());
-    if let Some(rate) = pace.filter(|_| width >= 78) {
-        let text =
-            if rate >= 1.0 { format!("{}/s", number(rate, 2)) } else { format!("{} each", duration(1.0 / rate)) };
-        says = format!("{says}  {text}");
-    }
+    let mut says = vec![format!("{} of {}", count(span.done), count(span.total))];
     if let Some(ending) = span.finished {
-        says = format!("{says}  done {}", app.zone.minute(ending));
+        says.push(format!("done {}", app.zone.minute(ending)));
     } else if !is_over(view) {
-        says = format!("{says}  {}", estimate(eta.stage, now, app));
+        says.extend(estimate(eta.stage, now, app));
+    }
+    if let Some(rate) = eta.rate.filter(|rate| *rate > 0.0 && rate.is_finite()) {
+        let each = duration(1.0 / rate);
+        says.push(if rate >= 1.0 { format!("{} a second", number(rate, 2)) } else { format!("{each} each") });
     }
     with_bar(app, span.stage.name(), share, &says, width)
 }
@@ -140,14 +149,16 @@ fn run(app: &App, width: usize) -> Line<'static> {
     let now = app.moment();
     let worked = view.worked_seconds(now);
     let held = view.held_us as f64 / 1e6;
-    let waited = if held >= 1.0 && width >= 78 { format!("  waited {}", duration(held)) } else { String::new() };
+    let waited = if held >= 1.0 { format!("waited for people {}", duration(held)) } else { String::new() };
     if is_over(view) {
         let share = if view.state == State::Finished { 1.0 } else { 0.0 };
-        return with_bar(app, "run", share, &format!("worked {}{waited}", duration(worked)), width);
+        return with_bar(app, "run", share, &[format!("worked {}", duration(worked)), waited], width);
     }
     let left = eta(view, now).run;
     let share = left.map_or(0.0, |left| worked / (worked + left.mid).max(1e-9));
-    with_bar(app, "run", share, &format!("{}{waited}", estimate(left, now, app)), width)
+    let mut says = estimate(left, now, app);
+    says.push(waited);
+    with_bar(app, "run", share, &says, width)
 }
 
 const LAMPS: [(Lamp, &str); 8] = [
@@ -155,7 +166,7 @@ const LAMPS: [(Lamp, &str); 8] = [
     (Lamp::Ties, "ties"),
     (Lamp::Length, "length"),
     (Lamp::Saturation, "scores"),
-    (Lamp::Diversity, "diversity"),
+    (Lamp::Diversity, "variety"),
     (Lamp::Dpo, "dpo"),
     (Lamp::Human, "human"),
     (Lamp::System, "system"),
@@ -182,9 +193,10 @@ fn is_known(view: &RunView, lamp: Lamp) -> bool {
 }
 
 /// One word a lamp: `ok`, `!`, `!!`, or a dot while there is nothing to look at.
-pub fn health(app: &App) -> Line<'static> {
+pub fn health(app: &App, width: usize) -> Line<'static> {
     let view = app.view();
-    let mut spans = vec![Span::styled(" health ", app.theme.style(Role::Strong))];
+    let heading = if width >= 84 { " health    " } else { "" };
+    let mut spans = vec![Span::styled(heading, app.theme.style(Role::Strong))];
     for (lamp, name) in LAMPS {
         let (mark, role) = match worst(view, lamp) {
             Some(Level::Error) => ("!!", Role::Error),

@@ -1,0 +1,87 @@
+//! Measures the viewer on a run of a million events: reading, seeking, frames, bytes, memory.
+//!
+//! `cargo run --release --no-default-features --example looking_glass_probe [PROMPTS [FOLDER]]`. An existing folder is read, not written.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a probe for people who change the viewer"
+)]
+
+use std::time::Instant;
+
+use selfreward::run::entry::Stamp;
+use selfreward::run::folder::RunFolder;
+use selfreward::tui::app::{App, Mode, Msg, update};
+use selfreward::tui::errands::painted;
+use selfreward::tui::settings::Settings;
+use selfreward::tui::source::Source;
+
+#[path = "../tests/integration/story/mod.rs"]
+mod story;
+
+fn memory_mb() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or("VmRSS: 0 kB");
+    line.split_whitespace().nth(1).and_then(|kb| kb.parse::<f64>().ok()).unwrap_or(0.0) / 1000.0
+}
+
+fn percentile(values: &mut [f64], share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[((values.len() - 1) as f64 * share).round() as usize]
+}
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let prompts: u32 = arguments.next().map_or(28_000, |text| text.parse().unwrap());
+    let root = tempfile::tempdir().unwrap();
+    let folder = match arguments.next() {
+        Some(path) if RunFolder::at(&path).has_journal() => RunFolder::at(path),
+        given => {
+            let root = given.map_or(root.path().to_path_buf(), |path| std::path::Path::new(&path).parent().unwrap().into());
+            let begun = Instant::now();
+            let plot = story::Plot { prompts, steps: 2000, name: "million", ..story::Plot::default() };
+            let folder = plot.write(&root);
+            println!("written in {:.1} s", begun.elapsed().as_secs_f64());
+            folder
+        }
+    };
+    println!("memory before {:.0} MB", memory_mb());
+    let begun = Instant::now();
+    let mut source = Source::open(folder);
+    source.read_all().unwrap();
+    println!("{} events read in {:.2} s, memory {:.0} MB", source.head().seq, begun.elapsed().as_secs_f64(), memory_mb());
+    let last = source.head().seq;
+    let mut app = App::new(source, Mode::Replay { second_opinion: false }, Settings::default());
+    app.clock = Stamp(app.source.head().at.0);
+    let mut random = 88_172_645_463_325_252u64;
+    let mut times = Vec::new();
+    for _ in 0..200 {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let begun = Instant::now();
+        app.source.seek(random % last);
+        times.push(begun.elapsed().as_secs_f64() * 1000.0);
+    }
+    println!("seek: median {:.1} ms, p95 {:.1} ms, worst {:.1} ms", percentile(&mut times, 0.5), percentile(&mut times, 0.95), percentile(&mut times, 1.0));
+    println!("memory after seeks {:.0} MB", memory_mb());
+    app.source.follow();
+    for (width, height) in [(80, 24), (120, 40), (200, 60)] {
+        update(&mut app, Msg::Resize(width, height));
+        for screen in selfreward::tui::app::Screen::ALL {
+            app.screen = screen;
+            painted(&app, width, height).unwrap();
+            let mut times: Vec<f64> = (0..30)
+                .map(|_| {
+                    let begun = Instant::now();
+                    painted(&app, width, height).unwrap();
+                    begun.elapsed().as_secs_f64() * 1000.0
+                })
+                .collect();
+            let bytes = painted(&app, width, height).unwrap().len();
+            println!("{width}x{height} {:<6} whole frame {:.2} ms, {bytes} bytes", screen.name(), percentile(&mut times, 0.5));
+        }
+    }
+}
