@@ -49,7 +49,7 @@ fn main() {
     };
     println!("memory before {:.0} MB", memory_mb());
     let begun = Instant::now();
-    let mut source = Source::open(folder);
+    let mut source = Source::open_with(folder, std::env::var("FRAMES").map_or(8192, |every| every.parse().unwrap()));
     source.read_all().unwrap();
     println!("{} events read in {:.2} s, memory {:.0} MB", source.head().seq, begun.elapsed().as_secs_f64(), memory_mb());
     let last = source.head().seq;

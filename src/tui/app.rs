@@ -141,6 +141,11 @@ pub enum Effect {
         title: String,
         text: String,
     },
+    /// Replace a file of the viewer's beside the journal.
+    Save {
+        name: String,
+        text: String,
+    },
     /// Add a line to a file of the viewer's beside the journal.
     Append {
         file: String,

@@ -127,6 +127,16 @@ pub fn append(folder: &Path, name: &str, line: &str) -> io::Result<()> {
     file.sync_data()
 }
 
+/// Replaces a file of the viewer's in the run folder, durably: readers see the old one or the new one.
+pub fn replace(folder: &Path, name: &str, text: &str) -> io::Result<()> {
+    // A person's name may be part of it.
+    let name: String = name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
+    let scratch = folder.join(format!("{name}.tmp"));
+    write_private(&scratch, text.as_bytes())?;
+    std::fs::File::open(&scratch)?.sync_data()?;
+    std::fs::rename(&scratch, folder.join(name))
+}
+
 /// Writes the present screen as a text and as an asciicast of one frame. Returns what to tell the user.
 pub fn export(app: &App) -> anyhow::Result<String> {
     let (width, height) = app.size;

@@ -216,6 +216,10 @@ fn done(
             let shown = waiting.lend(|| guard.lend(|| errands::page(&title, &text)))?;
             more.extend(complaint(app, shown.map(|()| None)));
         }
+        Effect::Save { name, text } => {
+            let written = errands::replace(app.source.folder.path(), &name, &text);
+            more.extend(complaint(app, written.map(|()| None).with_context(|| format!("writing {name}"))));
+        }
         Effect::Append { file, line } => {
             let written = errands::append(app.source.folder.path(), &file, &line);
             more.extend(complaint(app, written.map(|()| None).with_context(|| format!("writing {file}"))));
