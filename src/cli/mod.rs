@@ -76,6 +76,7 @@ fn run(arguments: Arguments, output: &mut Output) -> anyhow::Result<()> {
         Command::Export(args) => export::export(&root()?, &args, output),
         Command::Metrics(args) => metrics::metrics(&args, output),
         Command::Config(args) => config::config(&args, output),
+        Command::Doctor(args) => look::doctor(&root()?, &args, output),
         Command::Man(args) => shell::man(Arguments::command(), &args, output),
         Command::Completions(args) => shell::completions(Arguments::command(), &args, output),
         Command::Engine(args) => start::engine(&args),

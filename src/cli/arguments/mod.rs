@@ -25,7 +25,7 @@ Usage: selfreward [--runs DIR] COMMAND …
   decide    check, keep, veto, swap, tie, score, defer, flag, undo, redo,
             note, ack, gate
   take out  export, metrics
-  set up    config, man, completions
+  set up    config, doctor, man, completions
 
 `selfreward COMMAND --help` tells more about one of them.
 
@@ -106,6 +106,8 @@ pub enum Command {
     Metrics(MetricsArgs),
     /// The settings: what is in force and where it comes from
     Config(ConfigArgs),
+    /// What this terminal and machine can do
+    Doctor(DoctorArgs),
     /// Manual pages
     Man(ManArgs),
     /// Completions for a shell

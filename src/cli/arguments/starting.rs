@@ -120,6 +120,29 @@ pub struct EngineProcessArgs {
 pub struct LookArgs {
     /// Name or folder of the run
     pub run: String,
+    #[command(flatten)]
+    pub view: ViewArgs,
+}
+
+/// How screens look, for this time; the user's settings file says it for good.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ViewArgs {
+    /// Draw with plain ASCII
+    #[arg(long)]
+    pub ascii: bool,
+    /// Let the mouse work; the terminal's own selection then needs Shift
+    #[arg(long)]
+    pub mouse: bool,
+    /// Run this command on every new alarm, with the alarm as JSON on its input
+    #[arg(long, value_name = "CMD")]
+    pub on_alert: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -129,15 +152,23 @@ pub struct ReplayArgs {
     /// Another run to play beside it
     #[arg(long, value_name = "RUN2")]
     pub vs: Option<String>,
-    /// Start here: a number of an entry, or a time
-    #[arg(long, value_name = "SEQ|TIME")]
+    /// Start here: M2:dpo:210, 40%, #1:12, 13:58, an entry's number
+    #[arg(long, value_name = "PLACE")]
     pub at: Option<String>,
     /// So many times as fast as it happened
-    #[arg(long, value_name = "N", default_value_t = 1.0)]
-    pub speed: f64,
+    #[arg(long, value_name = "N")]
+    pub speed: Option<f64>,
     /// No silence is longer than this
-    #[arg(long, value_name = "SECONDS", default_value_t = 2.0)]
-    pub idle_cap: f64,
+    #[arg(long, value_name = "SECONDS")]
+    pub idle_cap: Option<f64>,
+    /// Stop playing at these: veto, alert, stage, nan
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    pub pause_on: Vec<String>,
+    /// Decide again, blind; the old decisions stay as they are
+    #[arg(long)]
+    pub second_opinion: bool,
+    #[command(flatten)]
+    pub view: ViewArgs,
 }
 
 #[derive(Debug, Args)]
