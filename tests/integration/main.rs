@@ -25,6 +25,7 @@ mod journal_docs;
 mod journal_words;
 mod judge_replies;
 mod likeness;
+mod living;
 mod rehearsal;
 mod score;
 mod shared_data;
