@@ -26,6 +26,8 @@ pub enum Failure {
     NoSuchRun(String),
     /// An alarm stands that `--fail-on` asks about.
     Alarm(String),
+    /// A signal ended an engine in good order; the exit code says which.
+    Signal(u8),
 }
 
 impl Failure {
@@ -40,6 +42,7 @@ impl Failure {
             Failure::Usage(_) => USAGE,
             Failure::NoSuchRun(_) => NO_SUCH_RUN,
             Failure::Alarm(_) => ALARM,
+            Failure::Signal(code) => *code,
         }
     }
 }
@@ -48,6 +51,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::ReaderGone => f.write_str("nobody reads the output any more"),
+            Failure::Signal(_) => f.write_str("a signal stopped the engine; `selfreward resume` goes on"),
             Failure::Usage(says) | Failure::NoSuchRun(says) | Failure::Alarm(says) => f.write_str(says),
         }
     }

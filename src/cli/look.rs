@@ -25,3 +25,8 @@ pub fn replay(root: &Path, args: &ReplayArgs, _output: &mut Output) -> Result<()
 pub fn check(root: &Path, args: &LookArgs, output: &mut Output) -> Result<()> {
     attach(root, args, output)
 }
+
+/// The screens of a run that this process has just started.
+pub fn control(folder: &crate::run::folder::RunFolder, _output: &mut Output) -> Result<()> {
+    bail!("this build has no screens; look at the run with `selfreward status {}`", folder.name())
+}

@@ -14,6 +14,7 @@ pub mod diff;
 pub mod export;
 pub mod failure;
 pub mod filter;
+pub mod lines;
 pub mod look;
 pub mod metrics;
 pub mod open;
@@ -77,6 +78,7 @@ fn run(arguments: Arguments, output: &mut Output) -> anyhow::Result<()> {
         Command::Config(args) => config::config(&args, output),
         Command::Man(args) => shell::man(Arguments::command(), &args, output),
         Command::Completions(args) => shell::completions(Arguments::command(), &args, output),
+        Command::Engine(args) => start::engine(&args),
         Command::Gate(args) => requests::gate(&root()?, &args, output),
         // What is left are requests to the engine.
         request => requests::request(&root()?, request, output),

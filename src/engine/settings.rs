@@ -444,6 +444,15 @@ pub enum Story {
     Nan,
 }
 
+impl std::str::FromStr for Story {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Story, String> {
+        serde_json::from_value(serde_json::Value::from(text))
+            .map_err(|_| "write healthy, parse, saturation, length, overfit, collapse, gaming or nan".to_string())
+    }
+}
+
 /// The scripted policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]

@@ -13,6 +13,7 @@ mod cli_metrics;
 mod cli_requests;
 mod cli_settings;
 mod cli_story;
+mod crash;
 mod data_files;
 mod data_rankings;
 mod data_readers;

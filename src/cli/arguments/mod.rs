@@ -110,4 +110,7 @@ pub enum Command {
     Man(ManArgs),
     /// Completions for a shell
     Completions(CompletionsArgs),
+    /// What a detached engine's process runs
+    #[command(hide = true)]
+    Engine(EngineProcessArgs),
 }

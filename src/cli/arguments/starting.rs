@@ -111,6 +111,12 @@ pub struct ResumeArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct EngineProcessArgs {
+    /// The run's folder
+    pub folder: PathBuf,
+}
+
+#[derive(Debug, Args)]
 pub struct LookArgs {
     /// Name or folder of the run
     pub run: String,
