@@ -16,23 +16,40 @@ use crate::tui::app::App;
 use crate::tui::figures::{bytes, visible};
 use crate::tui::screen;
 
-/// Terminals cut longer texts; the number is what most of them bear.
-const CLIPBOARD: usize = 74_994;
+/// Bytes of text that go to a terminal's clipboard: as base64 they make 100,000 with what is around them, and longer ones are dropped whole.
+pub const CLIPBOARD: usize = 74_994;
 
-/// Puts a text into the clipboard of the machine where the terminal runs, and into a file in case the terminal does not listen.
+/// Puts a text into the clipboard of the machine where the terminal runs, and into a file of the run in case the terminal does not listen.
 /// Returns what to tell the user.
-pub fn copy(what: &str, text: &str) -> String {
-    let file = keep("clipboard.txt", text);
-    let beside = file.map_or(String::new(), |file| format!("; also in {}", file.display()));
-    let coded = base64(text.as_bytes());
-    if coded.len() > CLIPBOARD {
-        return format!("{what} is too long for a terminal's clipboard ({}){beside}", bytes(text.len() as u64));
-    }
+pub fn copy(folder: &Path, what: &str, text: &str) -> String {
+    // A run that belongs to somebody else may be read-only: then the viewer's own folder has to do.
+    let here = folder.join("clip.txt");
+    let file = write_private(&here, text.as_bytes()).map(|()| here).or_else(|_| keep("clip.txt", text));
+    let (sequence, sent) = osc52(text);
     let mut out = io::stdout();
-    let sent = out.write_all(format!("\x1b]52;c;{coded}\x07").as_bytes()).and_then(|()| out.flush());
-    match sent {
-        Ok(()) => format!("{what}: {} sent to the terminal's clipboard{beside}", bytes(text.len() as u64)),
-        Err(error) => format!("{what}: {error}{beside}"),
+    let written = out.write_all(sequence.as_bytes()).and_then(|()| out.flush());
+    told(what, text.len(), written.map(|()| sent).map_err(|error| error.to_string()), file.ok().as_deref())
+}
+
+/// What the terminal is told, and how many bytes of the text that holds.
+pub fn osc52(text: &str) -> (String, usize) {
+    let sent = text.floor_char_boundary(CLIPBOARD);
+    (format!("\x1b]52;c;{}\x07", base64(&text.as_bytes()[..sent])), sent)
+}
+
+/// Whether a terminal has taken a text nobody can know: the message names the file as well.
+pub fn told(what: &str, whole: usize, sent: Result<usize, String>, file: Option<&Path>) -> String {
+    let all = bytes(whole as u64);
+    let clipboard = match sent {
+        Ok(sent) if sent < whole => {
+            format!("the first {} of {all} sent to the terminal's clipboard", bytes(sent as u64))
+        }
+        Ok(_) => format!("{all} sent to the terminal's clipboard"),
+        Err(error) => format!("not sent to the terminal's clipboard: {error}"),
+    };
+    match file {
+        Some(file) => format!("{what}: {clipboard}; all of it is in {}", visible(&file.display().to_string())),
+        None => format!("{what}: {clipboard}; no file could be written"),
     }
 }
 
@@ -41,7 +58,8 @@ fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for three in bytes.chunks(3) {
-        let group = three.iter().enumerate().fold(0u32, |group, (place, byte)| group | u32::from(*byte) << (16 - 8 * place));
+        let group =
+            three.iter().enumerate().fold(0u32, |group, (place, byte)| group | u32::from(*byte) << (16 - 8 * place));
         for place in 0..4 {
             let letter = LETTERS[(group >> (18 - 6 * place)) as usize & 63];
             out.push(if place <= three.len() { char::from(letter) } else { '=' });
@@ -191,8 +209,40 @@ mod tests {
 
     #[test]
     fn the_clock_offset_is_read_as_date_writes_it() {
-        for (text, seconds) in [("+0000\n", Some(0)), ("+0530", Some(19_800)), ("-0330", Some(-12_600)), ("UTC", None), ("", None)] {
+        for (text, seconds) in
+            [("+0000\n", Some(0)), ("+0530", Some(19_800)), ("-0330", Some(-12_600)), ("UTC", None), ("", None)]
+        {
             assert_eq!(offset(text), seconds);
+        }
+    }
+
+    #[test]
+    fn a_text_for_the_clipboard_is_cut_at_a_letter_and_the_message_names_both_places() {
+        let (sequence, sent) = osc52("foo");
+        assert_eq!((sequence.as_str(), sent), ("\x1b]52;c;Zm9v\x07", 3));
+        let long = "é".repeat(CLIPBOARD);
+        let (sequence, sent) = osc52(&long);
+        assert_eq!(sent, CLIPBOARD, "an even number of bytes falls between two letters");
+        assert!(sequence.len() <= 100_000, "{}", sequence.len());
+        let (_, sent) = osc52(&format!("x{long}"));
+        assert_eq!(sent, CLIPBOARD - 1);
+        let file = Path::new("/runs/a/clip.txt");
+        for (whole, sent, file, says) in [
+            (3, Ok(3), Some(file), "prompt: 3 B sent to the terminal's clipboard; all of it is in /runs/a/clip.txt"),
+            (
+                99_000,
+                Ok(CLIPBOARD),
+                Some(file),
+                "prompt: the first 75.0 kB of 99.0 kB sent to the terminal's clipboard; all of it is in /runs/a/clip.txt",
+            ),
+            (
+                3,
+                Err("closed".to_string()),
+                None,
+                "prompt: not sent to the terminal's clipboard: closed; no file could be written",
+            ),
+        ] {
+            assert_eq!(told("prompt", whole, sent, file), says);
         }
     }
 

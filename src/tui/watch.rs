@@ -209,7 +209,7 @@ fn done(
             }
         }
         Effect::Copy { what, text } => {
-            let says = errands::copy(&what, &text);
+            let says = errands::copy(app.source.folder.path(), &what, &text);
             more.extend(update(app, Msg::Note(says)));
         }
         Effect::Page { title, text } => {

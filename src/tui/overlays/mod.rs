@@ -19,6 +19,7 @@ pub mod palette;
 pub mod prompt;
 pub mod score;
 pub mod stop;
+pub mod subject;
 
 /// The one that is open.
 #[derive(Clone, Debug)]
@@ -62,6 +63,9 @@ pub fn open(app: &mut App, action: Action) {
 pub fn key(app: &mut App, key: KeyEvent, effects: &mut Vec<Effect>) {
     let Some(mut overlay) = app.overlay.take() else { return };
     if Press::from(key) == Press::plain(KeyCode::Esc) {
+        if let Overlay::Filter(state) = &overlay {
+            filter::escape(state, app);
+        }
         return;
     }
     let next = match &mut overlay {

@@ -48,6 +48,15 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App, id: PromptId, looks: &Look
     }
 }
 
+/// One card with the whole room.
+pub fn draw_one(frame: &mut Frame, area: Rect, app: &App, id: PromptId, place: usize, looks: &Looks) {
+    let count = sides::prompt(app, id).map_or(0, |prompt| prompt.candidates.len());
+    let place = place.min(count.saturating_sub(1));
+    if let Some(candidate) = sides::candidate(app, id, place as u32) {
+        card(frame, area, app, id, place, candidate, looks);
+    }
+}
+
 fn places(area: Rect, count: usize) -> Vec<(usize, Rect)> {
     let across = if area.width >= 160 && area.height < 40 { 4 } else { 2 };
     let across = across.min(count).max(1);
