@@ -41,7 +41,9 @@ pub fn osc52(text: &str) -> (String, usize) {
 pub fn told(what: &str, whole: usize, sent: Result<usize, String>, file: Option<&Path>) -> String {
     let all = bytes(whole as u64);
     let clipboard = match sent {
-        Ok(sent) if sent < whole => format!("the first {} of {all} sent to the terminal's clipboard", bytes(sent as u64)),
+        Ok(sent) if sent < whole => {
+            format!("the first {} of {all} sent to the terminal's clipboard", bytes(sent as u64))
+        }
         Ok(_) => format!("{all} sent to the terminal's clipboard"),
         Err(error) => format!("not sent to the terminal's clipboard: {error}"),
     };
@@ -56,7 +58,8 @@ fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for three in bytes.chunks(3) {
-        let group = three.iter().enumerate().fold(0u32, |group, (place, byte)| group | u32::from(*byte) << (16 - 8 * place));
+        let group =
+            three.iter().enumerate().fold(0u32, |group, (place, byte)| group | u32::from(*byte) << (16 - 8 * place));
         for place in 0..4 {
             let letter = LETTERS[(group >> (18 - 6 * place)) as usize & 63];
             out.push(if place <= three.len() { char::from(letter) } else { '=' });
@@ -206,7 +209,9 @@ mod tests {
 
     #[test]
     fn the_clock_offset_is_read_as_date_writes_it() {
-        for (text, seconds) in [("+0000\n", Some(0)), ("+0530", Some(19_800)), ("-0330", Some(-12_600)), ("UTC", None), ("", None)] {
+        for (text, seconds) in
+            [("+0000\n", Some(0)), ("+0530", Some(19_800)), ("-0330", Some(-12_600)), ("UTC", None), ("", None)]
+        {
             assert_eq!(offset(text), seconds);
         }
     }
@@ -224,8 +229,18 @@ mod tests {
         let file = Path::new("/runs/a/clip.txt");
         for (whole, sent, file, says) in [
             (3, Ok(3), Some(file), "prompt: 3 B sent to the terminal's clipboard; all of it is in /runs/a/clip.txt"),
-            (99_000, Ok(CLIPBOARD), Some(file), "prompt: the first 75.0 kB of 99.0 kB sent to the terminal's clipboard; all of it is in /runs/a/clip.txt"),
-            (3, Err("closed".to_string()), None, "prompt: not sent to the terminal's clipboard: closed; no file could be written"),
+            (
+                99_000,
+                Ok(CLIPBOARD),
+                Some(file),
+                "prompt: the first 75.0 kB of 99.0 kB sent to the terminal's clipboard; all of it is in /runs/a/clip.txt",
+            ),
+            (
+                3,
+                Err("closed".to_string()),
+                None,
+                "prompt: not sent to the terminal's clipboard: closed; no file could be written",
+            ),
         ] {
             assert_eq!(told("prompt", whole, sent, file), says);
         }

@@ -33,6 +33,7 @@ mod stage;
 mod story;
 mod text_pages;
 mod tui_keys;
+mod tui_pictures;
 mod tui_screens;
 mod tui_source;
 mod world_corpus;

@@ -67,6 +67,14 @@ fn marks(app: &App, both: &Both) -> Marks {
     if found.is_noise() { Marks::Off("too different to diff") } else { Marks::Shown(found) }
 }
 
+/// Why no differences are marked, if none are.
+pub fn unmarked(app: &App, id: PromptId) -> Option<&'static str> {
+    match marks(app, &both(app, id)?) {
+        Marks::Off(why) => Some(why),
+        Marks::Shown(_) => None,
+    }
+}
+
 /// The lines of one side.
 fn side_lines(app: &App, both: &Both, side: usize, width: usize) -> Vec<Vec<Piece>> {
     let owner = if side == 0 { Owner::Left } else { Owner::Right };
@@ -129,14 +137,7 @@ fn scrolled(frame: &mut Frame, inside: Rect, app: &App, all: Vec<Vec<Piece>>) {
     let left = all.len().saturating_sub(first + room);
     let shown = all.into_iter().skip(first).take(room);
     lines(frame, inside, shown.map(|pieces| prose::drawn(&app.theme, pieces)));
-    if left > 0 && inside.height > 0 {
-        let text = format!(" ▼ {left} more ");
-        let wide = crate::tui::figures::columns(&text) as u16;
-        if wide < inside.width {
-            let y = inside.bottom() - 1;
-            frame.buffer_mut().set_string(inside.right() - wide, y, text, app.theme.style(Role::Focus));
-        }
-    }
+    crate::tui::panes::check::why::more(frame, inside, app, left);
 }
 
 pub fn draw(frame: &mut Frame, left: Rect, right: Rect, app: &App, id: PromptId) {
@@ -149,13 +150,7 @@ pub fn draw(frame: &mut Frame, left: Rect, right: Rect, app: &App, id: PromptId)
     }
     for (side, area) in [left, right].into_iter().enumerate() {
         let focused = app.check.focus == if side == 0 { Pane::Left } else { Pane::Right };
-        let mut title = title(app, id, &both, side, area.width.into());
-        if side == 1
-            && let Marks::Off(why) = marks(app, &both)
-            && crate::tui::figures::columns(&title.0) + why.len() + 8 <= usize::from(area.width)
-        {
-            title.0 = format!("{}  {why}", title.0);
-        }
+        let title = title(app, id, &both, side, area.width.into());
         let inside = answer_box(frame, area, app, title, focused);
         let all = side_lines(app, &both, side, usize::from(area.width).saturating_sub(4));
         scrolled(frame, inside, app, all);

@@ -9,7 +9,7 @@ use crate::run::ids::PromptId;
 use crate::run::view::PairStatus;
 use crate::tui::app::App;
 use crate::tui::figures::{duration, fit, number, one_line, percent, wrap};
-use crate::tui::panes::check::{asked, queue, sides};
+use crate::tui::panes::check::{answers, asked, queue, sides};
 use crate::tui::screen::{boxed, line, lines};
 use crate::tui::theme::Role;
 
@@ -84,7 +84,7 @@ fn suspicion(app: &App, id: PromptId, width: usize) -> Line<'static> {
             signs.iter().map(|sign| format!("{} {}", sign.kind.label(), number(sign.amount, 2))).collect();
         let role = if pair.suspicion >= 0.5 { Role::Warn } else { Role::Strong };
         if signs.is_empty() {
-            pieces.push(("suspicion 0: no sign of anything wrong".to_string(), Role::Plain));
+            pieces.push(("suspicion 0: no sign that it is wrong".to_string(), Role::Plain));
         } else {
             let whole = format!("suspicion {} = {}", number(pair.suspicion, 2), signs.join(" + "));
             // The sum may be long; it is cut before the pair's name is lost.
@@ -99,6 +99,9 @@ fn suspicion(app: &App, id: PromptId, width: usize) -> Line<'static> {
     if !sides::hidden(app, id) {
         pieces.push((format!("margin {}", number(pair.margin, 2)), Role::Plain));
         pieces.push((format!("length {}", signed_percent(pair.length_ratio - 1.0)), Role::Plain));
+    }
+    if let Some(why) = answers::unmarked(app, id) {
+        pieces.push((why.into(), Role::Dim));
     }
     match queue::picked(app, id) {
         Some(Picked::Random) => pieces.push(("random pick".into(), Role::Dim)),

@@ -143,7 +143,8 @@ fn plan(area: Rect) -> Plan {
     let prompt = if area.height >= 30 { 4 } else { 1 };
     let why = match area.height {
         0..16 => 0,
-        16..24 => 5,
+        16..18 => 4,
+        18..24 => 6,
         24..40 => 8,
         _ => 12,
     };

@@ -61,13 +61,17 @@ impl Reply {
     }
 }
 
+/// A score as a person writes it: `3`, `3.5`.
+pub fn points(score: f64) -> String {
+    if score.fract() == 0.0 { format!("{score:.0}") } else { number(score, 2) }
+}
+
 /// `(3 5 –) sd 1.0`: what each of the judge's replies gave, and how far they lie apart.
 pub fn scores(candidate: &CandidateView) -> String {
     if candidate.judgements.is_empty() {
         return "not judged".into();
     }
-    let each: Vec<String> =
-        candidate.judgements.iter().map(|j| j.score.map_or("–".to_string(), |score| number(score, 2))).collect();
+    let each: Vec<String> = candidate.judgements.iter().map(|j| j.score.map_or("–".to_string(), points)).collect();
     let sd = spread(candidate).map_or(String::new(), |sd| format!(" sd {}", number(sd, 2)));
     format!("({}){sd}", each.join(" "))
 }

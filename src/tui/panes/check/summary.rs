@@ -21,7 +21,8 @@ fn share(bad: u32, n: u32) -> String {
         None => "–".into(),
         Some(Interval { low, high }) => {
             let value = f64::from(bad) / f64::from(n);
-            format!("{} ({bad} of {n}, 95% {}–{})", percent(value), percent(low), percent(high))
+            let low = percent(low);
+            format!("{} ({bad} of {n}; 95%: {}–{})", percent(value), low.trim_end_matches('%'), percent(high))
         }
     }
 }
@@ -49,12 +50,14 @@ pub fn strip(frame: &mut Frame, area: Rect, app: &App, _pair: PromptId) {
         let title = if second {
             second_opinion(app)
         } else {
-            format!(
-                "last decisions   wrong among random ones {}   agree with the judge {} of {}",
-                share(tally.random_bad, tally.random_decided),
-                tally.agrees,
-                tally.decided
-            )
+            let mut title = "last decisions".to_string();
+            if tally.decided > 0 {
+                title += &format!("   agree with the judge {} of {}", tally.agrees, tally.decided);
+            }
+            if tally.random_decided > 0 {
+                title += &format!("   wrong among random ones {}", share(tally.random_bad, tally.random_decided));
+            }
+            title
         };
         boxed(frame, area, app, &title, false)
     } else {

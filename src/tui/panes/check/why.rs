@@ -6,7 +6,6 @@ use ratatui::text::{Line, Span};
 
 use crate::run::ids::PromptId;
 use crate::tui::app::App;
-use crate::tui::figures::number;
 use crate::tui::layout::columns;
 use crate::tui::panes::check::{Pane, head, sides};
 use crate::tui::prose;
@@ -50,11 +49,12 @@ fn one(frame: &mut Frame, area: Rect, app: &App, id: PromptId, number_of: u32, f
     }
     let place = app.check.sample % count;
     let judgement = &candidate.judgements[place];
-    let score = judgement.score.map_or_else(|why| format!("no score: {}", in_words(why)), |s| number(s, 2));
+    let score = judgement.score.map_or_else(|why| format!("no score: {}", in_words(why)), sides::points);
     let title = format!("judge on {role}: {score}  reply {} of {count}  (r next)", place + 1);
     let inside = boxed(frame, area, app, &title, focused);
     let width = usize::from(inside.width).saturating_sub(2);
     let mut all: Vec<Line> = head::answer(app, id).into_iter().collect();
+    let mut left = 0;
     match sides::Reply::of(app, judgement.seq) {
         Some(reply) => {
             if let Some(judged) = reply.judged() {
@@ -68,12 +68,23 @@ fn one(frame: &mut Frame, area: Rect, app: &App, id: PromptId, number_of: u32, f
                 let text = prose::lines(&pieces, width, true);
                 let room = usize::from(inside.height).saturating_sub(all.len());
                 let first = if focused { app.check.scroll.min(text.len().saturating_sub(room)) } else { 0 };
+                left = text.len().saturating_sub(first + room);
                 all.extend(text.into_iter().skip(first).map(|pieces| prose::drawn(&app.theme, pieces)));
             }
         }
         None => all.push(Line::from(" (this reply is missing from the journal)")),
     }
     lines(frame, inside, all);
+    more(frame, inside, app, left);
+}
+
+/// Says how many lines lie below the last one.
+pub fn more(frame: &mut Frame, inside: Rect, app: &App, left: usize) {
+    let text = format!(" ▼ {left} more ");
+    let wide = crate::tui::figures::columns(&text) as u16;
+    if left > 0 && inside.height > 0 && wide < inside.width {
+        frame.buffer_mut().set_string(inside.right() - wide, inside.bottom() - 1, text, app.theme.style(Role::Focus));
+    }
 }
 
 /// Why there is no score, as a person says it.

@@ -104,7 +104,7 @@ struct Plan {
 
 fn plan(area: Rect, refused: bool) -> Plan {
     if area.width >= 100 {
-        let side = (area.width / 3).min(56);
+        let side = (area.width * 2 / 5).min(60);
         let [list, rest] = area.layout(&Layout::horizontal([Constraint::Length(side), Constraint::Fill(1)]));
         let low = if refused { list.height / 3 } else { 0 };
         let [prompts, refused] = list.layout(&Layout::vertical([Constraint::Fill(1), Constraint::Length(low)]));
@@ -233,13 +233,8 @@ fn prompts(frame: &mut Frame, area: Rect, app: &App, round: &Round, id: Option<P
     let accepted = round.prompts.len();
     let share = f64::from(total) / (f64::from(total) + accepted as f64).max(1.0);
     let follows = if app.generation.at.is_none() { "  following" } else { "" };
-    let title = format!(
-        "iteration {}: {} prompts, {} refused ({}){follows}",
-        round.iteration,
-        count(accepted as u64),
-        count(total.into()),
-        percent(share)
-    );
+    let title =
+        format!("{} prompts, {} refused ({}){follows}", count(accepted as u64), count(total.into()), percent(share));
     let focused = app.generation.focus == Pane::Prompts;
     let inside = if framed { boxed(frame, area, app, &title, focused) } else { area };
     if accepted == 0 {
@@ -252,7 +247,7 @@ fn prompts(frame: &mut Frame, area: Rect, app: &App, round: &Round, id: Option<P
     let width = usize::from(inside.width);
     let all = rows.map(|(place, prompt)| {
         let (word, role) = progress(prompt);
-        let last = width.min(16) / 2 + 6;
+        let last = 11.min(width / 3);
         let text = one_line(&check::sides::text(app, prompt.seq));
         let base = if place == selected { Role::Selected } else { Role::Plain };
         let point = if place == selected { "›" } else { " " };
@@ -292,7 +287,7 @@ fn refused(frame: &mut Frame, area: Rect, app: &App, round: &Round, focused: boo
     let mut reasons: Vec<(&String, &u32)> = round.refused.iter().collect();
     reasons.sort_by(|a, b| b.1.cmp(a.1));
     let reasons: Vec<String> = reasons.iter().map(|(why, n)| format!("{} {n}", why.replace('_', " "))).collect();
-    let inside = boxed(frame, area, app, &format!("refused prompts: {}", reasons.join(", ")), focused);
+    let inside = boxed(frame, area, app, &format!("refused: {}", reasons.join(", ")), focused);
     let width = usize::from(inside.width);
     let room = usize::from(inside.height) / 2;
     let first = if focused { app.generation.scroll } else { 0 };

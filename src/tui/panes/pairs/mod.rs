@@ -233,7 +233,7 @@ impl Shape {
     }
 
     fn fixed(&self) -> usize {
-        let numbers = if self.numbers { 7 + 7 + 7 } else { 5 };
+        let numbers = if self.numbers { 7 + 8 + 8 } else { 5 };
         2 + self.id + 1 + numbers + 11 + if self.who { 10 } else { 0 } + if self.sign { 18 } else { 0 }
     }
 }
@@ -249,8 +249,8 @@ fn header(app: &App, shape: &Shape, width: usize) -> Line<'static> {
     };
     let mut text = format!("  {} {}", left(&mark(Column::Id, "id"), shape.id), left("prompt", prompt));
     text += &right(&mark(Column::Suspicion, "susp"), 7);
-    text += &right(&mark(Column::Margin, "margin"), 7);
-    text += &right(&mark(Column::Length, "len"), 7);
+    text += &right(&mark(Column::Margin, "margin"), 8);
+    text += &right(&mark(Column::Length, "len"), 8);
     text += &format!(" {}", left(&mark(Column::Status, "status"), 10));
     if shape.sign {
         text += &left("strongest sign", 18);
@@ -266,6 +266,8 @@ fn row(app: &App, id: PromptId, selected: bool, picked: bool, shape: &Shape, wid
     let Some(pair) = view.pair(id) else { return Line::default() };
     let style = |role| app.theme.style(role);
     let status = check::asked::status(app, id);
+    // A sum of nothing may be a negative zero.
+    let suspicion = pair.suspicion + 0.0;
     let waiting = app.check.requests.open().any(|asked| asked.pairs.contains(&id));
     let prompt = width.saturating_sub(shape.fixed()).max(8);
     let text = check::sides::prompt(app, id).map(|prompt| one_line(&check::sides::text(app, prompt.seq)));
@@ -280,11 +282,11 @@ fn row(app: &App, id: PromptId, selected: bool, picked: bool, shape: &Shape, wid
     let suspicious = if pair.suspicion >= 0.5 { Role::Warn } else { base };
     if shape.numbers {
         let bang = if pair.suspicion >= 0.5 { "!" } else { "" };
-        spans.push(Span::styled(right(&format!("{bang}{:.2}", pair.suspicion), 7), style(suspicious)));
-        spans.push(Span::styled(right(&number(pair.margin, 2), 7), style(base)));
-        spans.push(Span::styled(right(&signed_percent(pair.length_ratio - 1.0), 7), style(base)));
+        spans.push(Span::styled(right(&format!("{bang}{suspicion:.2}"), 7), style(suspicious)));
+        spans.push(Span::styled(right(&number(pair.margin, 2), 8), style(base)));
+        spans.push(Span::styled(right(&signed_percent(pair.length_ratio - 1.0), 8), style(base)));
     } else {
-        spans.push(Span::styled(right(&format!("{:.2}", pair.suspicion), 5), style(suspicious)));
+        spans.push(Span::styled(right(&format!("{suspicion:.2}"), 5), style(suspicious)));
     }
     let name = match (status, pair.flagged) {
         (PairStatus::Auto | PairStatus::Kept | PairStatus::Deferred, flagged) => {
