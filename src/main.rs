@@ -1,3 +1,5 @@
-//! Arguments in, exit code out; the only place that prints an error.
+//! Arguments in, exit code out. Everything else is the library's.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    selfreward::cli::main()
+}

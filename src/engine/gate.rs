@@ -1,7 +1,5 @@
 //! The gate before the optimiser: offers pairs to humans, waits as configured, and fixes the exact set that training will use.
 
-use std::time::Instant;
-
 use anyhow::Result;
 
 use crate::engine::drive::Engine;
@@ -55,7 +53,7 @@ impl Engine {
     /// Waits until the gate may close, and closes it.
     fn wait_at_gate(&mut self, iteration: u32) -> Result<Flow> {
         // Counted from now, not from the opening: nobody could decide while no engine lived.
-        let began = Instant::now();
+        let began = self.recorder.uptime();
         loop {
             let Some(gate) = self.recorder.view.open_gate() else { return Ok(Flow::Go) };
             let deadline = match gate.gate {
@@ -69,7 +67,7 @@ impl Engine {
                 Some(GateClosed::Asked { by })
             } else if tally.decided == tally.offered {
                 Some(GateClosed::Decided)
-            } else if deadline.is_some_and(|seconds| began.elapsed().as_secs_f64() >= seconds) {
+            } else if deadline.is_some_and(|seconds| self.recorder.uptime() - began >= seconds) {
                 Some(GateClosed::Deadline)
             } else {
                 None
@@ -87,7 +85,7 @@ impl Engine {
                 return Ok(Flow::Go);
             }
             let until = deadline.map(|seconds| {
-                let left = (seconds - began.elapsed().as_secs_f64()).max(0.0);
+                let left = (seconds - (self.recorder.uptime() - began)).max(0.0);
                 crate::engine::recorder::Recorder::clock().0 + (left * 1e6) as i64
             });
             self.recorder.set_deadline(until);

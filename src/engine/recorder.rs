@@ -75,6 +75,7 @@ pub struct Recorder {
     /// Mean scores of the candidates of each pair and how pairs are chosen: what an edited score needs.
     pub(super) means: BTreeMap<PromptId, Vec<Option<f64>>>,
     pub(super) pair_settings: PairSettings,
+    began: Instant,
     unsynced: u32,
     last_sync: Instant,
     last_beat: Instant,
@@ -115,6 +116,7 @@ impl Recorder {
             closed_by: None,
             means: BTreeMap::new(),
             pair_settings: settings.pairs.clone(),
+            began: Instant::now(),
             unsynced: 0,
             last_sync: long_ago,
             last_beat: long_ago,
@@ -137,6 +139,11 @@ impl Recorder {
     pub fn clock() -> Stamp {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Stamp(since.as_micros() as i64)
+    }
+
+    /// Seconds since this engine began, by a clock that nobody sets.
+    pub fn uptime(&self) -> f64 {
+        self.began.elapsed().as_secs_f64()
     }
 
     /// Records one fact. A full disk holds the run here, aloud, until there is space or somebody stops it.

@@ -424,9 +424,8 @@ impl Default for CheckpointSettings {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-#[value(rename_all = "snake_case")]
 pub enum Story {
     Healthy,
     /// The judge loses the score format.
@@ -443,6 +442,15 @@ pub enum Story {
     Gaming,
     /// A number of the optimiser is not finite.
     Nan,
+}
+
+impl std::str::FromStr for Story {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Story, String> {
+        serde_json::from_value(serde_json::Value::from(text))
+            .map_err(|_| "write healthy, parse, saturation, length, overfit, collapse, gaming or nan".to_string())
+    }
 }
 
 /// The scripted policy.

@@ -50,11 +50,13 @@ pub fn eta(view: &RunView, now: Stamp) -> Eta {
     let reached = started.plan.iter().position(|planned| {
         (planned.iteration, planned.stage, planned.model) == (span.iteration, span.stage, span.model)
     });
+    // People take the time they take: the run's estimate goes on behind them.
+    let here = if span.stage == Stage::Check { Some(Estimate::default()) } else { stage };
     let run = reached.and_then(|place| {
         let later = started.plan[place + 1..].iter().filter(|planned| planned.stage != Stage::Check);
         later
             .map(|planned| expect(view, planned.stage, planned.total))
-            .try_fold(stage?, |sum, more| Some(sum.add(more?)))
+            .try_fold(here?, |sum, more| Some(sum.add(more?)))
     });
     Eta { stage, run, rate: pace.map(|pace| 1.0 / pace.mid) }
 }

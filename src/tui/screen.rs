@@ -46,12 +46,14 @@ pub fn line(frame: &mut Frame, area: Rect, line: Line) {
 fn header(frame: &mut Frame, area: Rect, app: &App) {
     let view = app.view();
     let style = |role| app.theme.style(role);
+    let compact = layout::is_compact(Rect { width: app.size.0, height: app.size.1, ..area });
     let mut spans = vec![Span::styled(format!(" {} ", visible(&app.source.folder.name())), style(Role::Strong))];
     let last = view.started.as_ref().map_or(0, |started| started.iterations);
     if last > 0 {
-        spans.push(Span::raw(format!(" iteration {}/{last} ", view.iteration)));
+        let word = if compact { "" } else { "iteration " };
+        spans.push(Span::raw(format!(" {word}{}/{last} ", view.iteration)));
     }
-    if let Some(stage) = view.stage() {
+    if let Some(stage) = view.stage().filter(|stage| !compact || stage.finished.is_none()) {
         spans.push(Span::raw(format!(" {} ", stage.stage)));
     }
     let (text, role) = standing(app);
@@ -74,8 +76,11 @@ fn header(frame: &mut Frame, area: Rect, app: &App) {
 pub fn standing(app: &App) -> (String, Role) {
     let view = app.view();
     if app.is_replay() || app.source.is_held() {
-        let at = format!("{} of {}", count(view.seq), count(app.source.head().seq));
         let word = if app.is_replay() { "REPLAY" } else { "PAST" };
+        if app.size.0 < 60 {
+            return (word.into(), Role::Focus);
+        }
+        let at = format!("{} of {}", count(view.seq), count(app.source.head().seq));
         return (format!("{word} event {at}"), Role::Focus);
     }
     match &view.state {

@@ -18,6 +18,8 @@ use crate::tui::texts::Texts;
 
 /// Entries between two key frames.
 const FRAME_EVERY: u64 = 8192;
+/// Only the end is looked at.
+const NO_FRAMES: u64 = u64::MAX;
 /// Damages that are kept for display.
 const DAMAGES: usize = 100;
 
@@ -87,6 +89,12 @@ pub struct Source {
 }
 
 impl Source {
+    /// For looking at the end: key frames are made when somebody first looks back, since they cost twice the memory of the view.
+    pub fn open_live(folder: RunFolder) -> Source {
+        Source::open_with(folder, NO_FRAMES)
+    }
+
+    /// For going back and forth.
     pub fn open(folder: RunFolder) -> Source {
         Source::open_with(folder, FRAME_EVERY)
     }
@@ -185,7 +193,7 @@ impl Source {
         let stopped = tail.read(|place, found| {
             match found {
                 Found::Entry(entry) => {
-                    let due = frames.last().map_or(0, |frame| frame.expected + every);
+                    let due = frames.last().map_or(0, |frame| frame.expected.saturating_add(every));
                     if entry.seq >= due {
                         frames.push(KeyFrame { view: head.clone(), place, expected: entry.seq });
                     }
@@ -231,9 +239,23 @@ impl Source {
             self.cursor = None;
             return;
         }
+        self.make_frames();
         let mut from = self.start_for(target);
         advance(&self.folder, &mut from, |_, seq| seq <= target);
         self.cursor = Some(from);
+    }
+
+    /// Reads the journal once more for its key frames, when it was read without.
+    fn make_frames(&mut self) {
+        if self.frame_every != NO_FRAMES {
+            return;
+        }
+        self.frame_every = FRAME_EVERY;
+        let mut again = Source::open_with(self.folder.clone(), FRAME_EVERY);
+        // What cannot be read now has been complained of by the first reading.
+        if again.read_all().is_ok() {
+            self.frames = again.frames;
+        }
     }
 
     /// Shows the run as it was at this time: after the last entry that is not later.
@@ -242,6 +264,7 @@ impl Source {
             self.cursor = None;
             return;
         }
+        self.make_frames();
         let place = self.frames.partition_point(|frame| frame.view.at <= at && frame.view.seq > 0);
         let Some(frame) = self.frames.get(place.saturating_sub(1)) else { return };
         let mut from = frame.clone();

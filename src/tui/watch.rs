@@ -21,12 +21,14 @@ use crate::tui::{errands, places, screen};
 
 /// Entries that are read between two looks at the keyboard.
 const AT_ONCE: usize = 4000;
+/// How often the heartbeat and the lock are looked at: the engine writes the one twice a second.
+const BESIDE: Duration = Duration::from_millis(500);
 /// How often the journal is looked at.
 const EVERY: Duration = Duration::from_millis(150);
 
 /// Looks at a run that may be alive, until the user leaves.
 pub fn watch_run(folder: RunFolder, mode: Mode, settings: Settings) -> anyhow::Result<Leave> {
-    let mut app = App::new(Source::open(folder), mode, settings);
+    let mut app = App::new(Source::open_live(folder), mode, settings);
     prepare(&mut app);
     run(app)
 }
@@ -96,7 +98,7 @@ fn turn(app: &mut App, waiting: &Waiting, guard: &mut TermGuard) -> anyhow::Resu
     let (mut dirty, mut by_key) = (true, true);
     let mut titled = String::new();
     let mut looked: Option<Instant> = None;
-    let mut listed: Option<Instant> = None;
+    let (mut listed, mut beside): (Option<Instant>, Option<Instant>) = (None, None);
     loop {
         let mut messages = Vec::new();
         let due = if dirty { pace.wait(by_key).min(EVERY) } else { EVERY };
@@ -119,6 +121,12 @@ fn turn(app: &mut App, waiting: &Waiting, guard: &mut TermGuard) -> anyhow::Resu
         if looked.is_none_or(|at| at.elapsed() >= EVERY) || app.source.loaded() < 1.0 {
             looked = Some(Instant::now());
             messages.extend(read(app)?);
+        }
+        if !app.is_replay() && beside.is_none_or(|at| at.elapsed() >= BESIDE) {
+            beside = Some(Instant::now());
+            if app.source.look(app.clock) {
+                messages.push(Msg::Read(0));
+            }
         }
         if app.screen == Screen::Runs && listed.is_none_or(|at| at.elapsed() >= Duration::from_secs(2)) {
             listed = Some(Instant::now());
@@ -167,11 +175,10 @@ fn message(event: ratatui::crossterm::event::Event) -> Option<Msg> {
     }
 }
 
-/// Reads what is new in the journals and beside them.
+/// Reads what is new in the journal.
 fn read(app: &mut App) -> anyhow::Result<Option<Msg>> {
     let count = app.source.poll(AT_ONCE).context("reading the journal")?;
-    let looked = !app.is_replay() && app.source.look(app.clock);
-    Ok((count > 0 || looked).then_some(Msg::Read(count)))
+    Ok((count > 0).then_some(Msg::Read(count)))
 }
 
 /// Tells the user how an errand went.

@@ -7,11 +7,22 @@
 )]
 
 mod agreement;
+mod cli_exports;
+mod cli_listings;
+mod cli_metrics;
+mod cli_requests;
+mod cli_settings;
+mod cli_story;
+mod crash;
 mod data_files;
 mod data_rankings;
 mod data_readers;
 mod data_scores;
 mod data_split;
+mod fold;
+mod house;
+mod journal_docs;
+mod journal_words;
 mod judge_replies;
 mod likeness;
 mod rehearsal;
@@ -23,6 +34,7 @@ mod stage;
 mod story;
 mod text_pages;
 mod tui_keys;
+mod tui_pictures;
 mod tui_screens;
 mod tui_source;
 mod world_corpus;

@@ -2,12 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use selfreward::engine::drive::Ended;
+use selfreward::engine::launch;
+use selfreward::engine::recorder::Signals;
 use selfreward::engine::settings::Story;
-use selfreward::run::event::Level;
+use selfreward::run::command::{Command, Outbox};
+use selfreward::run::entry::Entry;
+use selfreward::run::event::{Event, Level, PauseReason, Paused};
 use selfreward::run::ids::Model;
 use selfreward::run::view::{RunView, State};
 
-use crate::stage::{entries, play, small, story};
+use crate::stage::{engine_with, entries, play, small, story};
 
 #[test]
 fn a_healthy_run_makes_m3_and_measures_every_model() {
@@ -52,5 +57,50 @@ fn twenty_healthy_seeds_raise_no_error() {
     for seed in 0..20 {
         let (_, view) = play(root.path(), &format!("seed{seed}"), &small(seed));
         assert_eq!(errors(&view), BTreeSet::new(), "seed {seed}: {:?}", view.alarm_log);
+    }
+}
+
+#[test]
+fn each_way_of_failing_raises_its_alarm() {
+    let root = tempfile::tempdir().unwrap();
+    // What fires, and whether it stops the run before the optimiser sees the data.
+    let table = [
+        (Story::Parse, "judge-parse", Some(Level::Error)),
+        (Story::Saturation, "judge-sat", None),
+        (Story::Length, "len-bias", None),
+        (Story::Overfit, "overfit", None),
+        (Story::Collapse, "collapse", None),
+        (Story::Gaming, "gaming", Some(Level::Error)),
+        (Story::Nan, "nan", Some(Level::Error)),
+    ];
+    for (at, (turn, alarm, level)) in table.into_iter().enumerate() {
+        let folder = launch::create(root.path(), &format!("s{at}"), &story(turn, 3)).unwrap();
+        // The expected error ends the run; a human who has seen another one lets it go on.
+        let signals = Signals::default();
+        let stop = signals.stop.clone();
+        let outbox = Outbox::open(folder.path(), "ana").unwrap();
+        let listener = Box::new(move |entry: &Entry, view: &RunView| {
+            if let Event::Paused(Paused { why: PauseReason::Alarm { .. }, .. }) = &entry.event {
+                if view.alarms.contains_key(alarm) {
+                    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+                } else {
+                    outbox.send("ana", entry.at, Command::Resume).unwrap();
+                }
+            }
+        });
+        let (ended, view) = engine_with(&folder, signals, listener).unwrap();
+        let raised = view.alarm_log.iter().find(|(_, _, raised)| raised.id == alarm);
+        let (seq, _, raised) = raised.unwrap_or_else(|| panic!("{turn:?} raised {:?}", view.alarm_log));
+        assert!(!raised.advice.is_empty() && !raised.says.is_empty() && !raised.window.is_empty());
+        assert_eq!(matches!(ended, Ended::Stopped(_)), level.is_some(), "{turn:?}: {:?}", errors(&view));
+        if level == Some(Level::Error) && turn != Story::Nan {
+            assert_eq!(raised.level, Level::Error, "{turn:?}");
+            let steps = entries(&folder).into_iter().filter(|entry| entry.seq > *seq);
+            let after: Vec<Event> = steps.map(|entry| entry.event).collect();
+            assert!(
+                !after.iter().any(|event| matches!(event, Event::DpoStep(_))),
+                "{turn:?} trained on what the alarm named"
+            );
+        }
     }
 }

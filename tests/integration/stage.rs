@@ -18,6 +18,7 @@ pub fn small(seed: u64) -> Settings {
     let mut settings = Settings::tiny();
     settings.run.policy = PolicyKind::Rehearsal;
     settings.run.seed = seed;
+    settings.data.limit = 48;
     settings.prompts.count = 60;
     settings.eval.instructions = 24;
     settings.eval.ranked = 25;

@@ -45,6 +45,20 @@ fn every_moment_is_the_fold_of_what_came_before_forwards_and_backwards() {
 }
 
 #[test]
+fn a_run_that_is_watched_at_its_end_can_be_looked_back_at() {
+    let root = tempfile::tempdir().unwrap();
+    let entries = small(story::Illness::Healthy).tell();
+    let mut source = Source::open_live(story::write(root.path(), "a", &entries));
+    source.read_all().unwrap();
+    for wanted in [300, 20, 500] {
+        source.seek(wanted);
+        assert_eq!(source.view(), &fold(&entries[..wanted as usize]));
+    }
+    source.follow();
+    assert_eq!(source.view(), &fold(&entries));
+}
+
+#[test]
 fn a_moment_by_the_clock_is_after_the_last_entry_that_is_not_later() {
     let root = tempfile::tempdir().unwrap();
     let entries = small(story::Illness::Healthy).tell();

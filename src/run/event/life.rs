@@ -79,6 +79,7 @@ pub struct TornTailSetAside {
     pub bytes: u64,
 }
 
+/// A stage began, or began again after an interruption or a rollback.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StageStarted {
     pub iteration: u32,
@@ -89,6 +90,7 @@ pub struct StageStarted {
     pub total: u64,
 }
 
+/// A stage is done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StageFinished {
     pub iteration: u32,
@@ -145,6 +147,7 @@ pub struct AlarmCleared {
     pub request: Option<RequestId>,
 }
 
+/// The engine stands still: nothing is written or trained until it is told to go on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Paused {
     pub why: PauseReason,
@@ -167,6 +170,7 @@ pub enum PauseReason {
     },
 }
 
+/// A paused engine goes on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Resumed {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -216,12 +220,14 @@ pub struct Stopped {
     pub request: Option<RequestId>,
 }
 
+/// The run is done: every planned stage is finished.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunFinished {
     /// The last model.
     pub model: Model,
 }
 
+/// The engine gave up. `resume` tries again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Failed {
     /// What failed, with its causes.

@@ -111,7 +111,9 @@ fn title(app: &App, model: Model, width: u16) -> Line<'static> {
         if look.smoothing > 0.0 { format!("smooth {}", number(look.smoothing, 2)) } else { "not smoothed".into() };
     let log = if look.log_y { "  log y" } else { "" };
     let cursor = if look.cursor.is_some() { "  at the cursor" } else { "" };
-    let says = format!("   {smooth}  x: {}{log}{cursor}", look.x.name());
+    let used: usize = spans.iter().map(Span::width).sum();
+    let all = [format!("   {smooth}  x: {}{log}{cursor}", look.x.name()), format!("  {smooth}{log}"), String::new()];
+    let says = all.into_iter().find(|says| used + says.chars().count() <= usize::from(width)).unwrap_or_default();
     spans.push(Span::styled(says, app.theme.style(Role::Dim)));
     if let Some(other) = &app.other {
         let name = crate::tui::figures::visible(&other.folder.name());

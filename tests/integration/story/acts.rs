@@ -288,7 +288,7 @@ impl Teller {
                     if best.1 - worst.1 < 1.0 {
                         signs.push(Sign { kind: SignKind::SmallMargin, amount: 0.08 });
                     }
-                    let suspicion = signs.iter().map(|sign| sign.amount).sum::<f64>().min(1.0);
+                    let suspicion = signs.iter().fold(0.0, |sum: f64, sign| sum + sign.amount).min(1.0);
                     self.say(
                         0.01,
                         PairSelected {

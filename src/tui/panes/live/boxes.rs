@@ -7,6 +7,7 @@ use ratatui::text::{Line, Span};
 use crate::run::curves::{Series, Signal};
 use crate::run::event::Level;
 use crate::run::ids::{Model, PromptId, Stage};
+use crate::run::measures::Agreement;
 use crate::run::view::{PairView, PromptView, RunView};
 use crate::tui::app::App;
 use crate::tui::chart::{Chart, Curve, draw as chart, trend, value};
@@ -122,16 +123,17 @@ fn agreement(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
     }
     let width = usize::from(inside.width);
     let mut all = vec![];
+    let share = |part: u32, of: u32| percent(f64::from(part) / f64::from(of.max(1)));
+    let beside = |agreement: &Agreement| {
+        let unparsed = share(agreement.unparsed, agreement.responses);
+        format!("unparsed {unparsed} ties {}", share(agreement.ties, agreement.pairs))
+    };
+    let longest = found.iter().map(|found| beside(&found.1.1.agreement).len()).max().unwrap_or(0);
     for (model, (_, evaluated)) in found.iter().rev() {
         let agreement = &evaluated.agreement;
         let Some(half) = agreement.pairwise_half else { continue };
         let interval = agreement.interval.map_or(String::new(), |i| format!(" ({}–{})", whole(i.low), whole(i.high)));
-        let share = |part: u32, of: u32| percent(f64::from(part) / f64::from(of.max(1)));
-        let says = format!(
-            "unparsed {} ties {}",
-            share(agreement.unparsed, agreement.responses),
-            share(agreement.ties, agreement.pairs)
-        );
+        let says = beside(agreement);
         let unparsed = f64::from(agreement.unparsed) / f64::from(agreement.responses.max(1));
         let role = if unparsed > 0.10 {
             Role::Error
@@ -144,7 +146,7 @@ fn agreement(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
         let tight = head.chars().count() + says.len() + 1 > width;
         let mut spans = vec![Span::styled(head.clone(), app.theme.style(Role::Strong))];
         if !tight {
-            let room = width.saturating_sub(head.chars().count() + says.len() + 3).min(24);
+            let room = width.saturating_sub(head.chars().count() + longest + 3).min(24);
             if room >= 8 {
                 spans.push(Span::styled(bar(half, room), app.theme.style(Role::Chosen)));
                 spans.push(Span::raw(" "));
@@ -295,7 +297,13 @@ fn writing(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
     let text = match now {
         Some(writing) => Some(writing.text.clone()),
         None => view.rounds.iter().rev().find_map(|round| {
-            let prompt = round.prompts.back()?;
+            // Candidates are written prompt by prompt: those that have some stand before those that have none.
+            let begun = round.prompts.binary_search_by(|prompt| match prompt.candidates.is_empty() {
+                true => std::cmp::Ordering::Greater,
+                false => std::cmp::Ordering::Less,
+            });
+            let begun = begun.unwrap_or_else(|place| place);
+            let prompt = begun.checked_sub(1).and_then(|last| round.prompts.get(last)).or(round.prompts.back())?;
             app.source.texts.text(prompt.candidates.last().map_or(prompt.seq, |candidate| candidate.seq))
         }),
     };

@@ -7,9 +7,9 @@ use ratatui::text::{Line, Span};
 use crate::run::alarms::{Lamp, lamp};
 use crate::run::entry::Stamp;
 use crate::run::eta::{Estimate, eta};
-use crate::run::event::{Level, Planned};
+use crate::run::event::{Gate, Level, Planned};
 use crate::run::ids::{Model, Stage};
-use crate::run::view::{RunView, State};
+use crate::run::view::{GateView, RunView, State};
 use crate::tui::app::App;
 use crate::tui::figures::{columns, count, duration, number, percent};
 use crate::tui::screen::{boxed, lines};
@@ -126,18 +126,40 @@ fn stage(app: &App, width: usize) -> Line<'static> {
     };
     let now = app.moment();
     let eta = eta(view, now);
-    let share = if span.total == 0 { 0.0 } else { span.done as f64 / span.total as f64 };
-    let mut says = vec![format!("{} of {}", count(span.done), count(span.total))];
+    // A check is done as far as its pairs are decided, whatever the stage has counted.
+    let check = view.round(view.iteration).map(|round| round.check()).filter(|_| span.stage == Stage::Check);
+    let (done, total) = check.map_or((span.done, span.total), |check| (check.decided.into(), check.offered.into()));
+    let share = if total == 0 { 0.0 } else { done as f64 / total as f64 };
+    let mut says = vec![format!("{} of {}", count(done), count(total))];
     if let Some(ending) = span.finished {
         says.push(format!("done {}", app.zone.minute(ending)));
+    } else if let Some(gate) = view.open_gate() {
+        says.push(waiting(app, gate));
     } else if !is_over(view) {
         says.extend(estimate(eta.stage, now, app));
+    }
+    if span.stage == Stage::Check {
+        return with_bar(app, span.stage.name(), share, &says, width);
     }
     if let Some(rate) = eta.rate.filter(|rate| *rate > 0.0 && rate.is_finite()) {
         let each = duration(1.0 / rate);
         says.push(if rate >= 1.0 { format!("{} a second", number(rate, 2)) } else { format!("{each} each") });
     }
     with_bar(app, span.stage.name(), share, &says, width)
+}
+
+/// What an open gate waits for, and how long it does.
+fn waiting(app: &App, gate: &GateView) -> String {
+    match (gate.gate, app.source.now.as_ref().and_then(|now| now.deadline)) {
+        (Gate::Deadline { .. }, Some(deadline)) if app.is_alive() => {
+            format!("4 opens the check; {} left", duration(Stamp(deadline).seconds_since(app.clock)))
+        }
+        (Gate::Deadline { seconds }, _) => {
+            let ends = Stamp(gate.opened.0 + (seconds * 1e6) as i64);
+            format!("4 opens the check; waits until {}", app.zone.clock(ends, app.moment()))
+        }
+        (Gate::Wait | Gate::Off, _) => "4 opens the check; DPO waits for it".into(),
+    }
 }
 
 fn is_over(view: &RunView) -> bool {
