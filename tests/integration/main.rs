@@ -28,6 +28,8 @@ mod likeness;
 mod living;
 mod rehearsal;
 mod score;
+mod screens_check;
+mod screens_pictures;
 mod shared_data;
 mod stage;
 mod story;
