@@ -39,7 +39,8 @@ fn main() {
     let folder = match arguments.next() {
         Some(path) if RunFolder::at(&path).has_journal() => RunFolder::at(path),
         given => {
-            let root = given.map_or(root.path().to_path_buf(), |path| std::path::Path::new(&path).parent().unwrap().into());
+            let root =
+                given.map_or(root.path().to_path_buf(), |path| std::path::Path::new(&path).parent().unwrap().into());
             let begun = Instant::now();
             let plot = story::Plot { prompts, steps: 2000, name: "million", ..story::Plot::default() };
             let folder = plot.write(&root);
@@ -51,7 +52,12 @@ fn main() {
     let begun = Instant::now();
     let mut source = Source::open_with(folder, std::env::var("FRAMES").map_or(8192, |every| every.parse().unwrap()));
     source.read_all().unwrap();
-    println!("{} events read in {:.2} s, memory {:.0} MB", source.head().seq, begun.elapsed().as_secs_f64(), memory_mb());
+    println!(
+        "{} events read in {:.2} s, memory {:.0} MB",
+        source.head().seq,
+        begun.elapsed().as_secs_f64(),
+        memory_mb()
+    );
     let last = source.head().seq;
     let mut app = App::new(source, Mode::Replay { second_opinion: false }, Settings::default());
     app.clock = Stamp(app.source.head().at.0);
@@ -65,7 +71,12 @@ fn main() {
         app.source.seek(random % last);
         times.push(begun.elapsed().as_secs_f64() * 1000.0);
     }
-    println!("seek: median {:.1} ms, p95 {:.1} ms, worst {:.1} ms", percentile(&mut times, 0.5), percentile(&mut times, 0.95), percentile(&mut times, 1.0));
+    println!(
+        "seek: median {:.1} ms, p95 {:.1} ms, worst {:.1} ms",
+        percentile(&mut times, 0.5),
+        percentile(&mut times, 0.95),
+        percentile(&mut times, 1.0)
+    );
     println!("memory after seeks {:.0} MB", memory_mb());
     app.source.follow();
     for (width, height) in [(80, 24), (120, 40), (200, 60)] {
@@ -81,7 +92,11 @@ fn main() {
                 })
                 .collect();
             let bytes = painted(&app, width, height).unwrap().len();
-            println!("{width}x{height} {:<6} whole frame {:.2} ms, {bytes} bytes", screen.name(), percentile(&mut times, 0.5));
+            println!(
+                "{width}x{height} {:<6} whole frame {:.2} ms, {bytes} bytes",
+                screen.name(),
+                percentile(&mut times, 0.5)
+            );
         }
     }
 }

@@ -355,7 +355,8 @@ mod tests {
 
     fn shown(series: &Series, look: Look, symbols: Symbols, width: u16, height: u16) -> String {
         let theme = Theme { symbols, ..Theme::default() };
-        let chart = Chart { curves: vec![Curve { series, role: Role::Chosen, second: false }], x: None, y: None, guide: None };
+        let chart =
+            Chart { curves: vec![Curve { series, role: Role::Chosen, second: false }], x: None, y: None, guide: None };
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         terminal
             .draw(|frame| {

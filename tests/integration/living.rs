@@ -37,13 +37,7 @@ fn slow(seed: u64) -> Settings {
 }
 
 fn start(folder: &RunFolder) -> Child {
-    Command::new(PROGRAM)
-        .arg("engine")
-        .arg(folder.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+    Command::new(PROGRAM).arg("engine").arg(folder.path()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 fn view(folder: &RunFolder) -> RunView {
@@ -97,7 +91,16 @@ fn a_closed_terminal_takes_no_engine_down() {
     let pty = native_pty_system().openpty(PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 }).unwrap();
     let mut command = CommandBuilder::new(PROGRAM);
     command.args(["--runs", root.path().to_str().unwrap(), "run", "--policy", "rehearsal", "--name", "a"]);
-    command.args(["--gate", "off", "--set", "rehearsal.tempo=0.3", "--set", "prompts.count=16", "--set", "data.limit=48"]);
+    command.args([
+        "--gate",
+        "off",
+        "--set",
+        "rehearsal.tempo=0.3",
+        "--set",
+        "prompts.count=16",
+        "--set",
+        "data.limit=48",
+    ]);
     command.args(["--set", "eval.instructions=4", "--set", "eval.ranked=4"]);
     let mut viewer = pty.slave.spawn_command(command).unwrap();
     drop(pty.slave);
@@ -140,7 +143,8 @@ fn a_file_that_may_not_grow_pauses_the_run_aloud() {
     let folder = launch::create(root.path(), "a", &quick(3)).unwrap();
     // The journal of this run is longer than the limit; writing on sends SIGXFSZ, which kills who does not mind it.
     let script = format!("ulimit -f 300; exec '{PROGRAM}' engine '{}'", folder.path().display());
-    let mut child = Command::new("bash").args(["-c", &script]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child =
+        Command::new("bash").args(["-c", &script]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     until("the heartbeat says that it waits", || {
         folder.now().and_then(|now| now.held).is_some_and(|held| held.contains("writing the journal"))
     });
@@ -234,23 +238,30 @@ fn decisions_reach_the_training_set_and_can_be_taken_back_until_the_gate_closes(
     let after = ask(&bo, Ask::Undo { of: None });
     assert_eq!((status(&after, pairs[5]), status(&after, pairs[4])), (PairStatus::Auto, PairStatus::Vetoed));
     // Who has not seen the decision of another may not write over it.
-    let unseen = Decide { seen: Some(0), ..match decide(pairs[0], Choice::Keep) {
-        Ask::Decide(decide) => decide,
-        _ => unreachable!("a decision"),
-    } };
+    let unseen = Decide {
+        seen: Some(0),
+        ..match decide(pairs[0], Choice::Keep) {
+            Ask::Decide(decide) => decide,
+            _ => unreachable!("a decision"),
+        }
+    };
     let after = ask(&bo, Ask::Decide(unseen));
     assert!(after.refusals.last().unwrap().1.why.contains("ana decided pair"), "{:?}", after.refusals);
     // An edited score pairs the four anew: the rejected answer becomes the best.
     let target = after.pair(pairs[6]).unwrap().clone();
     let after = ask(&ana, decide(pairs[6], Choice::Edit { candidate: target.rejected, score: 5.0 }));
     let edited = after.pair(pairs[6]).unwrap();
-    assert!(matches!(edited.outcome, Outcome::Use { chosen, .. } if chosen == target.rejected) || target.chosen_score == 5.0);
+    assert!(
+        matches!(edited.outcome, Outcome::Use { chosen, .. } if chosen == target.rejected)
+            || target.chosen_score == 5.0
+    );
 
     let gate = selfreward(root.path(), &["gate", "a", "close"]);
     assert!(gate.status.success(), "{}", String::from_utf8_lossy(&gate.stderr));
     until("the set is fixed", || view(&folder).round(1).unwrap().training.is_some());
     let fixed = view(&folder).round(1).unwrap().training.clone().unwrap();
-    let used = |pair: PromptId| fixed.pairs.iter().find(|used| used.pair == pair).map(|used| (used.chosen, used.rejected));
+    let used =
+        |pair: PromptId| fixed.pairs.iter().find(|used| used.pair == pair).map(|used| (used.chosen, used.rejected));
     assert_eq!((used(pairs[0]), used(pairs[1]), used(pairs[4])), (None, None, None));
     assert_eq!(used(pairs[2]), Some((judged.rejected, judged.chosen)));
     assert!(used(pairs[5]).is_some() && fixed.hash.len() == 32);
@@ -277,7 +288,9 @@ fn requests_written_while_no_engine_lives_wait_for_the_next_one() {
     signal(&again, "TERM");
     again.wait().unwrap();
     let decisions = entries(&folder);
-    let vetoes = decisions.iter().filter(|entry| matches!(&entry.event, Event::PairDecided(event) if event.decision == Decision::Veto));
+    let vetoes = decisions
+        .iter()
+        .filter(|entry| matches!(&entry.event, Event::PairDecided(event) if event.decision == Decision::Veto));
     assert_eq!(vetoes.count(), 1);
 }
 
@@ -288,8 +301,14 @@ fn a_run_goes_back_to_m1_and_does_the_iteration_again_with_other_settings() {
     settings.run.iterations = 2;
     let (folder, mut child) = at_gate(root.path(), "a", &settings);
     let before: Vec<String> = entries(&folder).iter().filter_map(|entry| written(&entry.event)).collect();
-    let said = selfreward(root.path(), &["rollback", "a", "--to", "M1", "--set", "candidates.n=3", "--set", "gate.mode=off"]);
-    assert!(said.status.success(), "{}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+    let said =
+        selfreward(root.path(), &["rollback", "a", "--to", "M1", "--set", "candidates.n=3", "--set", "gate.mode=off"]);
+    assert!(
+        said.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&said.stdout),
+        String::from_utf8_lossy(&said.stderr)
+    );
     assert!(child.wait().unwrap().success());
     let after = view(&folder);
     assert_eq!((after.state.clone(), after.rollbacks.len(), after.oddities.stray), (State::Finished, 1, 0));

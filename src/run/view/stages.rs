@@ -86,7 +86,8 @@ impl RunView {
     pub(super) fn check_progressed(&mut self) {
         let Some(round) = self.rounds.get(self.iteration as usize) else { return };
         let tally = round.check();
-        if let Some(span) = self.stages.back_mut().filter(|span| span.stage == Stage::Check && span.finished.is_none()) {
+        if let Some(span) = self.stages.back_mut().filter(|span| span.stage == Stage::Check && span.finished.is_none())
+        {
             span.done = u64::from(tally.decided);
             span.total = u64::from(tally.offered);
         }
