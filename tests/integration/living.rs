@@ -142,7 +142,7 @@ fn a_file_that_may_not_grow_pauses_the_run_aloud() {
     let root = tempfile::tempdir().unwrap();
     let folder = launch::create(root.path(), "a", &quick(3)).unwrap();
     // The journal of this run is longer than the limit; writing on sends SIGXFSZ, which kills who does not mind it.
-    let script = format!("ulimit -f 300; exec '{PROGRAM}' engine '{}'", folder.path().display());
+    let script = format!("ulimit -f 60; exec '{PROGRAM}' engine '{}'", folder.path().display());
     let mut child =
         Command::new("bash").args(["-c", &script]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     until("the heartbeat says that it waits", || {
