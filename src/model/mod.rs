@@ -1,1 +1,12 @@
-//! (being written)
+//! A Llama: loaded, tokenised, scored and sampled. It knows nothing of runs, screens or training.
+//!
+//! In reading order: what it looks like, its weights and files, its words, its mathematics, its fast form for one
+//! processor, sampling and scoring with that, and the commands.
+
+pub mod chat_template;
+pub mod folder;
+pub mod random;
+pub mod safetensors;
+pub mod shape;
+pub mod tokenizer;
+pub mod weights;
