@@ -5,6 +5,8 @@
 
 pub mod chat_template;
 pub mod folder;
+pub mod kv_cache;
+pub mod llama;
 pub mod random;
 pub mod safetensors;
 pub mod shape;

@@ -1,0 +1,8 @@
+//! One integration binary: every file here is a table of inputs and what must come out.
+
+#[cfg(feature = "llama")]
+mod llama_fixtures;
+#[cfg(feature = "llama")]
+mod llama_parity;
+#[cfg(feature = "llama")]
+mod llama_text;
