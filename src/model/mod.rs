@@ -7,6 +7,7 @@ pub mod chat_template;
 pub mod folder;
 pub mod kv_cache;
 pub mod llama;
+pub mod packed;
 pub mod random;
 pub mod safetensors;
 pub mod shape;

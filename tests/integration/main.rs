@@ -3,6 +3,8 @@
 #[cfg(feature = "llama")]
 mod llama_fixtures;
 #[cfg(feature = "llama")]
+mod llama_packed;
+#[cfg(feature = "llama")]
 mod llama_parity;
 #[cfg(feature = "llama")]
 mod llama_text;
