@@ -1,1 +1,25 @@
-//! (being written)
+//! A run in the making: stages in terms of a policy and a judge, recorded as they happen.
+//!
+//! Knows no tensor, no screen and no argument. In reading order: the seams, the settings, what a run starts from, who writes the journal,
+//! then the stages as the plan walks them.
+
+mod ballast;
+pub mod checkpoints;
+pub mod desk;
+pub mod drive;
+mod eft;
+mod evaluate;
+mod gate;
+mod judging;
+mod learning;
+pub mod materials;
+pub mod overrides;
+pub mod plan;
+pub mod policy;
+pub mod recorder;
+mod requests;
+mod seat;
+pub mod self_judge;
+pub mod settings;
+mod writing;
+pub mod launch;

@@ -1,0 +1,256 @@
+//! The human data of a run, read once: instructions, judging data, what is held out, and the oracle where there is one.
+//!
+//! What is not configured comes from the embedded world. The oracle is for evaluation only: nothing here hands it to a stage that writes,
+//! judges, pairs or trains.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::data::rows::Read;
+use crate::data::split::{normalised, split};
+use crate::data::{Instruction, Limits, RankedSet, Take, instructions, rankings};
+use crate::engine::policy::Example;
+use crate::engine::settings::Settings;
+use crate::microworld::{self, World, corpus};
+use crate::recipe::prompts::{PromptTexts, Prompts};
+use crate::run::event::DataRead;
+
+/// Rows of the embedded world's sets.
+const EMBEDDED_IFT: usize = 256;
+const EMBEDDED_EFT: usize = 800;
+const EMBEDDED_HELD_OUT: usize = 300;
+
+/// A response with its human rank; lower is better.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RankedResponse {
+    pub text: String,
+    pub rank: f64,
+}
+
+/// One instruction with ranked responses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ranking {
+    pub prompt: String,
+    pub responses: Vec<RankedResponse>,
+}
+
+/// What judging examples are built from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Eft {
+    /// The baseline judges these; what agrees with the ranking is kept.
+    Ranked(Vec<Ranking>),
+    /// Judgements are given.
+    Labelled(Vec<Labelled>),
+}
+
+/// A ready judgement.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Labelled {
+    pub prompt: String,
+    pub response: String,
+    /// Rationale and score line.
+    pub judgement: String,
+    pub score: f64,
+}
+
+/// Grades an answer to a prompt, 0 to 5; none where it does not know the task.
+pub type Oracle = fn(&str, &str) -> Option<f64>;
+
+/// Everything human that a run starts from.
+pub struct Materials {
+    pub ift: Vec<Example>,
+    pub ift_held_out: Vec<Example>,
+    pub eft: Eft,
+    pub held_out: Vec<Ranking>,
+    pub instructions: Vec<String>,
+    pub oracle: Option<Oracle>,
+    pub prompts: Prompts,
+    pub read: Vec<DataRead>,
+    /// Remarks about the data that a person should see once.
+    pub remarks: Vec<String>,
+}
+
+impl Materials {
+    pub fn read(settings: &Settings) -> Result<Materials> {
+        let data = &settings.data;
+        let world = World::new(settings.run.seed);
+        let mut read = Vec::new();
+        let mut remarks = Vec::new();
+        let limit = if data.limit == 0 { usize::MAX } else { data.limit as usize };
+        let seed = settings.run.seed;
+
+        let (ift, mut held_out_instructions) = match &data.ift {
+            Some(path) => {
+                let rows = instructions::read(Path::new(path), Take::FirstRound, Limits::default())?;
+                read.push(as_read("ift", path, &rows));
+                let rows = rows.rows.into_iter().take(limit).collect();
+                let share = if data.instructions_held_out.is_some() { 0.0 } else { data.held_out_share };
+                let parts = split(rows, share, seed).context("holding out a share of data.ift")?;
+                (parts.train.into_iter().map(example).collect(), parts.held_out.into_iter().map(example).collect())
+            }
+            None => {
+                let ift: Vec<Example> = corpus::ift(&world, EMBEDDED_IFT.min(limit))
+                    .map(|row| Example { prompt: row.prompt, reply: row.answer })
+                    .collect();
+                read.push(embedded("ift", ift.iter().map(|row| format!("{}\0{}", row.prompt, row.reply))));
+                (ift, Vec::new())
+            }
+        };
+        if ift.is_empty() {
+            bail!("data.ift holds no usable row to train on");
+        }
+        let ift_held_out = held_out_instructions.clone();
+
+        let (eft, held_out) = read_eft(settings, &world, limit, &mut read)?;
+        let instructions: Vec<String> = match &data.instructions_held_out {
+            Some(path) => {
+                let rows = instructions::read_prompts(Path::new(path), Take::FirstRound, Limits::default())?;
+                read.push(as_read("instructions_held_out", path, &rows));
+                rows.rows.into_iter().map(|row| row.prompt).collect()
+            }
+            None if data.ift.is_some() => held_out_instructions.drain(..).map(|row| row.prompt).collect(),
+            None => {
+                let prompts: Vec<String> = corpus::held_out_instructions(&world).map(|prompt| prompt.text()).collect();
+                read.push(embedded("instructions_held_out", prompts.iter().cloned()));
+                prompts
+            }
+        };
+
+        let seen: std::collections::HashSet<String> = ift.iter().map(|row| normalised(&row.prompt)).collect();
+        let shared = instructions.iter().filter(|prompt| seen.contains(&normalised(prompt))).count();
+        if shared > 0 {
+            remarks
+                .push(format!("{shared} held-out instructions also stand in data.ift: their evaluation is flattered"));
+        }
+        let text = |path: &Option<String>| {
+            path.as_ref()
+                .map(|path| std::fs::read_to_string(path).with_context(|| format!("reading the prompt text {path}")))
+                .transpose()
+        };
+        let texts = PromptTexts {
+            judge: text(&data.judge_prompt)?,
+            duel: text(&data.duel_prompt)?,
+            write_prompt: text(&data.write_prompt)?,
+        };
+        let prompts = Prompts::load(&texts)?;
+        // The oracle knows the embedded world's tasks and nothing else.
+        let oracle: Option<Oracle> = if data.ift.is_none() && data.instructions_held_out.is_none() {
+            Some(|prompt, answer| microworld::oracle::grade(prompt, answer).map(|grade| f64::from(grade.score)))
+        } else {
+            None
+        };
+        Ok(Materials { ift, ift_held_out, eft, held_out, instructions, oracle, prompts, read, remarks })
+    }
+}
+
+fn read_eft(settings: &Settings, world: &World, limit: usize, read: &mut Vec<DataRead>) -> Result<(Eft, Vec<Ranking>)> {
+    let data = &settings.data;
+    let mut rankings_of = |role: &str, path: &String| -> Result<Vec<RankedSet>> {
+        let rows = rankings::read(Path::new(path), Limits::default())?;
+        read.push(as_read(role, path, &rows));
+        Ok(rows.rows.into_iter().take(limit).collect())
+    };
+    let held_out_file = data.eft_held_out.as_ref().map(|path| rankings_of("eft_held_out", path)).transpose()?;
+    let ranked = data.eft.as_ref().map(|path| rankings_of("eft", path)).transpose()?;
+    let (train, held_out) = match (ranked, held_out_file) {
+        (Some(rows), Some(held_out)) => (Some(rows), Some(held_out)),
+        (Some(rows), None) => {
+            let parts =
+                split(rows, data.held_out_share, settings.run.seed).context("holding out a share of data.eft")?;
+            (Some(parts.train), Some(parts.held_out))
+        }
+        (None, held_out) => (None, held_out),
+    };
+    let ranking = |set: RankedSet| Ranking {
+        prompt: asked(set.system.as_deref(), set.prompt),
+        responses: set.responses.into_iter().map(|row| RankedResponse { text: row.text, rank: row.rank }).collect(),
+    };
+    let eft = match (train, &data.eft_labelled) {
+        (Some(rows), None) => Eft::Ranked(rows.into_iter().map(ranking).collect()),
+        (Some(_), Some(_)) => bail!("data.eft and data.eft_labelled are two ways to the same thing: set one of them"),
+        (None, Some(path)) => {
+            let rows = crate::data::judgements::read(Path::new(path), Limits::default())?;
+            read.push(as_read("eft_labelled", path, &rows));
+            let labelled = |row: crate::data::judgements::Judgement| Labelled {
+                prompt: row.prompt,
+                response: row.response,
+                judgement: row.judgement,
+                score: row.score,
+            };
+            Eft::Labelled(rows.rows.into_iter().take(limit).map(labelled).collect())
+        }
+        (None, None) => {
+            let rows: Vec<Labelled> = corpus::eft(world, EMBEDDED_EFT.min(limit), corpus::Labelling::default())
+                .map(|row| Labelled {
+                    prompt: row.prompt,
+                    response: row.answer,
+                    judgement: crate::recipe::judge::judgement_text(&row.rationale, f64::from(row.score)),
+                    score: f64::from(row.score),
+                })
+                .collect();
+            read.push(embedded(
+                "eft_labelled",
+                rows.iter().map(|row| format!("{}\0{}\0{}", row.prompt, row.response, row.judgement)),
+            ));
+            Eft::Labelled(rows)
+        }
+    };
+    let held_out: Vec<Ranking> = match held_out {
+        Some(rows) => rows.into_iter().map(ranking).collect(),
+        None => {
+            let rows: Vec<Ranking> = corpus::held_out_eft(world, EMBEDDED_HELD_OUT.min(limit))
+                .map(|set| Ranking {
+                    prompt: set.prompt,
+                    responses: set
+                        .answers
+                        .into_iter()
+                        .map(|row| RankedResponse { text: row.answer, rank: -f64::from(row.score) })
+                        .collect(),
+                })
+                .collect();
+            read.push(embedded("eft_held_out", rows.iter().map(|row| row.prompt.clone())));
+            rows
+        }
+    };
+    Ok((eft, held_out))
+}
+
+fn example(row: Instruction) -> Example {
+    Example { prompt: asked(row.system.as_deref(), row.prompt), reply: row.response }
+}
+
+/// A system message stands before the prompt that it belongs to.
+fn asked(system: Option<&str>, prompt: String) -> String {
+    system.map_or(prompt.clone(), |system| format!("{system}\n\n{prompt}"))
+}
+
+fn as_read<T: std::fmt::Debug>(role: &str, path: &str, rows: &Read<T>) -> DataRead {
+    let mut hasher = blake3::Hasher::new();
+    for row in &rows.rows {
+        hasher.update(format!("{row:?}").as_bytes());
+    }
+    DataRead {
+        role: role.into(),
+        source: path.into(),
+        rows: rows.rows.len() as u64,
+        refused: rows.refused_count as u64,
+        hash: hasher.finalize().to_hex()[..32].to_string(),
+    }
+}
+
+fn embedded(role: &str, rows: impl Iterator<Item = String>) -> DataRead {
+    let mut hasher = blake3::Hasher::new();
+    let mut count = 0;
+    for row in rows {
+        hasher.update(row.as_bytes());
+        count += 1;
+    }
+    DataRead {
+        role: role.into(),
+        source: "embedded".into(),
+        rows: count,
+        refused: 0,
+        hash: hasher.finalize().to_hex()[..32].to_string(),
+    }
+}

@@ -1,0 +1,96 @@
+//! The stages of a run in order, with how much each is expected to be. The engine walks it; the screen's time left is counted on it.
+
+use crate::engine::materials::{Eft, Materials};
+use crate::engine::settings::Settings;
+use crate::run::event::Planned;
+use crate::run::ids::{Model, Stage};
+
+/// Everything from the baseline to the last evaluation.
+pub fn plan(settings: &Settings, materials: &Materials) -> Vec<Planned> {
+    let mut plan = Vec::new();
+    let mut add = |iteration, stage, model, total: usize| {
+        plan.push(Planned { iteration, stage, model, total: total as u64 });
+    };
+    let steps = |examples: usize, batch: u32, epochs: u32| examples.div_ceil(batch.max(1) as usize) * epochs as usize;
+    let samples = settings.judge.samples as usize;
+    let (to_judge, eft_examples) = match &materials.eft {
+        Eft::Ranked(sets) => {
+            let responses: usize = sets.iter().map(|set| set.responses.len()).sum();
+            // How many agree is not known before; a third is a middling guess.
+            (responses * samples, responses * samples / 3)
+        }
+        Eft::Labelled(rows) => (0, rows.len()),
+    };
+    let ift = materials.ift.len();
+    let sft = &settings.sft;
+    add(0, Stage::Eval, Model::M(0), evaluation(settings, materials, Model::M(0)));
+    add(0, Stage::Baseline, Model::Baseline, steps(ift, sft.batch, sft.epochs));
+    add(0, Stage::Eft, Model::Baseline, to_judge);
+    add(0, Stage::Eval, Model::Baseline, evaluation(settings, materials, Model::Baseline));
+    add(0, Stage::Sft, Model::M(1), steps(ift + eft_examples, sft.batch, sft.epochs));
+    add(0, Stage::Eval, Model::M(1), evaluation(settings, materials, Model::M(1)));
+    let prompts = settings.prompts.count as usize;
+    let candidates = prompts * settings.candidates.n as usize;
+    for iteration in 1..=settings.run.iterations {
+        let (model, next) = (Model::M(iteration), Model::M(iteration + 1));
+        add(iteration, Stage::Prompts, model, prompts);
+        add(iteration, Stage::Candidates, model, candidates);
+        add(iteration, Stage::Judge, model, candidates * samples);
+        add(iteration, Stage::Pairs, model, prompts);
+        add(
+            iteration,
+            Stage::Check,
+            model,
+            settings.gate.queue.suspicious as usize + settings.gate.queue.random as usize,
+        );
+        let pairs = (prompts as f64 * 0.6 * (1.0 - settings.pairs.drop_low_policy_margin)) as usize;
+        add(iteration, Stage::Dpo, next, steps(pairs, settings.dpo.batch, settings.dpo.epochs));
+        add(iteration, Stage::Eval, next, evaluation(settings, materials, next));
+    }
+    plan
+}
+
+/// Items of one model's evaluation.
+pub fn evaluation(settings: &Settings, materials: &Materials, model: Model) -> usize {
+    let answers = instructions(settings, materials) * 2 * settings.eval.answers as usize;
+    let judged =
+        if judges(model) { held_out_responses(settings, materials) * settings.judge.samples as usize } else { 0 };
+    let duels = opponents(settings, model).len() * instructions(settings, materials) * 2;
+    answers + judged + duels
+}
+
+/// The base is not asked to judge: it has never seen the format.
+pub fn judges(model: Model) -> bool {
+    model != Model::M(0)
+}
+
+/// Whom a model is compared with: the model before it and the baseline.
+pub fn opponents(settings: &Settings, model: Model) -> Vec<Model> {
+    match model {
+        Model::M(number) if number >= 1 && settings.eval.head_to_head => {
+            let mut opponents = vec![Model::Baseline];
+            if number > 1 {
+                opponents.push(Model::M(number - 1));
+            }
+            opponents
+        }
+        Model::M(_) | Model::Baseline => Vec::new(),
+    }
+}
+
+pub fn instructions(settings: &Settings, materials: &Materials) -> usize {
+    at_most(materials.instructions.len(), settings.eval.instructions)
+}
+
+pub fn ranked_sets(settings: &Settings, materials: &Materials) -> usize {
+    at_most(materials.held_out.len(), settings.eval.ranked)
+}
+
+fn held_out_responses(settings: &Settings, materials: &Materials) -> usize {
+    materials.held_out.iter().take(ranked_sets(settings, materials)).map(|set| set.responses.len()).sum()
+}
+
+/// A limit of 0 takes all.
+fn at_most(all: usize, limit: u32) -> usize {
+    if limit == 0 { all } else { all.min(limit as usize) }
+}

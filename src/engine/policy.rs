@@ -1,0 +1,208 @@
+//! The seams of a run: a policy that writes and learns, and a judge that scores. No tensor crosses them.
+//!
+//! The engine speaks to these traits only. The scripted rehearsal is one policy, the embedded Llama another; a judge may be the policy
+//! itself or somebody else, and nothing here may assume which.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::run::reasons::{Ended, Scored};
+
+/// Whether to go on. A pause is waited out inside the seat; `Stop` means: leave now, in good order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Flow {
+    Go,
+    Stop,
+}
+
+/// How to sample.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sampling {
+    pub temperature: f64,
+    pub top_p: f64,
+    pub max_tokens: u32,
+    pub stop: Vec<String>,
+}
+
+/// One text to write.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ask {
+    /// What the user says, or the text to go on from.
+    pub text: String,
+    /// Go on from the text itself, without a chat template.
+    pub continues: bool,
+    /// The part of the text, in bytes, that other asks of the same call share; its work can be done once.
+    pub shared_prefix: usize,
+    pub sampling: Sampling,
+    /// The seed of this text alone: the reply must not depend on what else is in the batch.
+    pub seed: u64,
+}
+
+/// What was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    pub text: String,
+    pub ended: Ended,
+    pub tokens: u32,
+    pub token_ids: Vec<u32>,
+    /// The writer's own log-prob, mean per token.
+    pub logprob_per_token: Option<f64>,
+}
+
+/// Where finished work is put down, in any order; between tokens and items it says whether to go on.
+pub trait Seat<T> {
+    fn finished(&mut self, index: usize, item: T) -> Result<Flow>;
+    /// The text of an unfinished item so far, for whoever looks.
+    fn writing(&mut self, index: usize, text: &str) -> Result<Flow>;
+}
+
+/// A prompt with an answer to learn from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Example {
+    pub prompt: String,
+    pub reply: String,
+}
+
+/// A pair to learn from, with the reference's log-probs of both answers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preference {
+    pub prompt: String,
+    pub chosen: String,
+    pub rejected: String,
+    pub reference_chosen: f64,
+    pub reference_rejected: f64,
+    /// Tokens of the two answers as the reference counted them.
+    pub chosen_tokens: u32,
+    pub rejected_tokens: u32,
+}
+
+/// What to learn. The order of examples within an epoch follows from the seed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Lesson {
+    Answers {
+        examples: Vec<Example>,
+        held_out: Vec<Example>,
+        settings: super::settings::SftSettings,
+        seed: u64,
+    },
+    Preferences {
+        pairs: Vec<Preference>,
+        held_out: Vec<Preference>,
+        /// Judging examples to mix in.
+        replay: Vec<Example>,
+        settings: Box<super::settings::DpoSettings>,
+        seed: u64,
+    },
+}
+
+/// What one optimiser step reports.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StepReport {
+    pub loss: f64,
+    pub lr: f64,
+    pub grad_norm: f64,
+    pub tokens: u64,
+    pub tokens_per_s: Option<f64>,
+    pub memory_bytes: Option<u64>,
+    pub held_out: Option<f64>,
+    /// Of a preference step.
+    pub preference: Option<PreferenceReport>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PreferenceReport {
+    pub reward_chosen: f64,
+    pub reward_rejected: f64,
+    pub accuracy: f64,
+    pub logp_chosen: f64,
+    pub logp_rejected: f64,
+    pub logp_chosen_per_token: f64,
+    pub logp_rejected_per_token: f64,
+    pub reference_chosen_per_token: f64,
+    pub kl: Option<f64>,
+    pub pairs: u32,
+}
+
+/// Log-prob of a reply, whole, and its tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LogProb {
+    pub sum: f64,
+    pub tokens: u32,
+}
+
+impl LogProb {
+    pub fn per_token(&self) -> Option<f64> {
+        (self.tokens > 0).then(|| self.sum / f64::from(self.tokens))
+    }
+}
+
+/// Who runs the model, and on what.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Identity {
+    pub device: String,
+    pub device_why: String,
+    pub versions: Vec<(String, String)>,
+    pub threads: u32,
+}
+
+/// A model that writes and learns. It holds one set of weights at a time.
+pub trait Policy {
+    fn identity(&self) -> Identity;
+
+    /// Takes the weights in this folder; without one, the base model's.
+    fn load(&mut self, folder: Option<&Path>) -> Result<()>;
+
+    /// Writes every reply, each as soon as it is done.
+    fn reply(&mut self, asks: &[Ask], seat: &mut dyn Seat<Reply>) -> Result<Flow>;
+
+    /// Log-probs of given replies (or, with an empty prompt, of whole texts), in order.
+    fn log_probs(&mut self, items: &[Example]) -> Result<Vec<LogProb>>;
+
+    /// Prepares a lesson and says how many steps it takes. `from` continues a training from its checkpoint: the state after that step.
+    fn begin(&mut self, lesson: Lesson, from: Option<(&Path, u64)>) -> Result<u64>;
+
+    /// Takes the next step. A step whose numbers are not finite must be reported and not applied.
+    fn step(&mut self) -> Result<StepReport>;
+
+    /// The held-out measure of the lesson at this step, higher or lower being better as the lesson says: loss of answers, accuracy of
+    /// preferences. None without held-out data.
+    fn held_out(&mut self) -> Result<Option<f64>>;
+
+    /// Ends the lesson; the weights stay.
+    fn end(&mut self) -> Result<()>;
+
+    /// Writes the weights into an empty folder as a model that others can load, and with `training` the state to go on from.
+    fn save(&mut self, folder: &Path, training: bool) -> Result<()>;
+}
+
+/// One answer to score.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JudgeAsk {
+    pub prompt: String,
+    pub answer: String,
+    /// The answer's own seed: every sample of it reads the same text.
+    pub seed: crate::recipe::seeds::Seed,
+    pub sample: u32,
+}
+
+/// What a judge says of one answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    /// The whole reply, empty for a judge that gives no reasons.
+    pub reply: String,
+    pub score: Scored,
+    /// Bytes of the reply in which the score stands.
+    pub span: Option<(u32, u32)>,
+    pub truncated: bool,
+    pub contradicts: bool,
+}
+
+/// Somebody who scores answers. It gets the policy to borrow, and may ignore it.
+pub trait Judge {
+    /// `self`, or who else.
+    fn name(&self) -> &str;
+
+    fn judge(&mut self, policy: &mut dyn Policy, asks: &[JudgeAsk], seat: &mut dyn Seat<Judgement>) -> Result<Flow>;
+}

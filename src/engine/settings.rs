@@ -1,0 +1,505 @@
+//! The configuration of a run: one schema for the file, `--set`, the environment and the flags.
+//!
+//! The sections of the method are the settings structs of `recipe`; the rest is the engine's. Reading files and merging sources is the
+//! command line's work. `paper` is the method's published numbers, `tiny` fits the embedded world.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::recipe::eft::EftSettings;
+use crate::recipe::judge::JudgeSettings;
+use crate::recipe::new_prompts::NewPromptSettings;
+use crate::recipe::pairs::PairSettings;
+use crate::recipe::prompt_filter::PromptFilterSettings;
+use crate::recipe::spot_check::SpotCheckSettings;
+use crate::recipe::suspicion::SuspicionSettings;
+use crate::run::alarms::AlarmSettings;
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Settings {
+    pub run: RunSettings,
+    pub model: ModelSettings,
+    pub data: DataSettings,
+    /// Fine-tuning on human answers, and on answers and judgements (M1).
+    pub sft: SftSettings,
+    /// Which of the baseline's judgements become judging examples.
+    pub eft: EftSettings,
+    /// How new prompts are written.
+    pub prompts: PromptsSettings,
+    /// Which new prompts are refused.
+    pub prompt_filter: PromptFilterSettings,
+    pub candidates: CandidateSettings,
+    pub judge: JudgeSettings,
+    pub pairs: PairSettings,
+    /// Weights of the signs that make a pair suspicious.
+    pub suspicion: SuspicionSettings,
+    pub gate: GateSettings,
+    pub dpo: DpoSettings,
+    pub eval: EvalSettings,
+    pub checkpoint: CheckpointSettings,
+    /// Thresholds of the alarms.
+    pub alarms: AlarmSettings,
+    pub rehearsal: RehearsalSettings,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct RunSettings {
+    /// The root seed; every other seed is derived from it.
+    pub seed: u64,
+    /// Iterations of self-rewarding: 2 ends at M3.
+    pub iterations: u32,
+    /// Who plays the model: `llama`, or `rehearsal` (scripted, no weights).
+    pub policy: PolicyKind,
+    /// Who judges: `self`.
+    pub judge: JudgeKind,
+}
+
+impl Default for RunSettings {
+    fn default() -> Self {
+        RunSettings { seed: 1, iterations: 2, policy: PolicyKind::Llama, judge: JudgeKind::SelfJudge }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PolicyKind {
+    Llama,
+    Rehearsal,
+}
+
+impl PolicyKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            PolicyKind::Llama => "llama",
+            PolicyKind::Rehearsal => "rehearsal",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum JudgeKind {
+    /// The model judges its own answers.
+    #[serde(rename = "self")]
+    SelfJudge,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ModelSettings {
+    /// The base model M0: a Hugging Face folder.
+    pub base: Option<String>,
+    /// The model that writes new prompts when `prompts.writer` is `fixed`; M0 if absent.
+    pub writer: Option<String>,
+    /// `auto`, `cpu`, `cuda` or `cuda:1`.
+    pub device: String,
+    /// Threads for arithmetic; 0 takes all cores.
+    pub threads: u32,
+}
+
+impl Default for ModelSettings {
+    fn default() -> Self {
+        ModelSettings { base: None, writer: None, device: "auto".into(), threads: 0 }
+    }
+}
+
+/// Where the human data comes from. What is absent is taken from the embedded world.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct DataSettings {
+    /// Instructions with human answers.
+    pub ift: Option<String>,
+    /// Prompts with several human-ranked responses, from which judging examples are built.
+    pub eft: Option<String>,
+    /// Ready judging examples `{prompt, response, judgement}` instead of `eft`.
+    pub eft_labelled: Option<String>,
+    /// Ranked responses that are only measured on. Without it, a share of `eft` is held out.
+    pub eft_held_out: Option<String>,
+    /// Prompts that the models answer for evaluation. Without it, a share of `ift` is held out.
+    pub instructions_held_out: Option<String>,
+    /// Share of `eft` and `ift` to hold out, by content.
+    pub held_out_share: f64,
+    /// The judge's prompt, the comparison prompt and the prompt-writing prompt, where they are your own.
+    pub judge_prompt: Option<String>,
+    pub duel_prompt: Option<String>,
+    pub write_prompt: Option<String>,
+    /// Use at most so many rows of each set; 0 takes all.
+    pub limit: u32,
+}
+
+impl Default for DataSettings {
+    fn default() -> Self {
+        DataSettings {
+            ift: None,
+            eft: None,
+            eft_labelled: None,
+            eft_held_out: None,
+            instructions_held_out: None,
+            held_out_share: 0.25,
+            judge_prompt: None,
+            duel_prompt: None,
+            write_prompt: None,
+            limit: 0,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    Constant,
+    Linear,
+    Cosine,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Optimizer {
+    Adamw,
+    /// Muon for hidden matrices, AdamW for the rest.
+    Muon,
+}
+
+/// What fine-tuning and preference training have in common. Defaults are the paper's SFT.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct SftSettings {
+    pub lr: f64,
+    /// Learning rate at the end of the schedule.
+    pub lr_end: f64,
+    pub schedule: Schedule,
+    /// Share of the steps in which the learning rate rises from 0.
+    pub warmup: f64,
+    pub batch: u32,
+    pub epochs: u32,
+    pub dropout: f64,
+    pub optimizer: Optimizer,
+    pub weight_decay: f64,
+    /// Global gradient norm is clipped to this; 0 does not clip.
+    pub clip: f64,
+    /// Longest example, in tokens.
+    pub max_tokens: u32,
+}
+
+impl Default for SftSettings {
+    fn default() -> Self {
+        SftSettings {
+            lr: 5.5e-6,
+            lr_end: 1.1e-6,
+            schedule: Schedule::Cosine,
+            warmup: 0.0,
+            batch: 16,
+            epochs: 3,
+            dropout: 0.1,
+            optimizer: Optimizer::Adamw,
+            weight_decay: 0.0,
+            clip: 1.0,
+            max_tokens: 2048,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PromptWriter {
+    /// One model for the whole run, as in the paper.
+    Fixed,
+    /// The current model.
+    Current,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct PromptsSettings {
+    /// New prompts per iteration.
+    pub count: u32,
+    /// Give up after so many attempts per wanted prompt.
+    pub max_attempts: u32,
+    pub writer: PromptWriter,
+    /// Refuse prompts that an earlier iteration already had. Off where the world of prompts is small.
+    pub unique_across_iterations: bool,
+    #[serde(flatten)]
+    pub request: NewPromptSettings,
+}
+
+impl Default for PromptsSettings {
+    fn default() -> Self {
+        PromptsSettings {
+            count: 5000,
+            max_attempts: 20,
+            writer: PromptWriter::Fixed,
+            unique_across_iterations: true,
+            request: NewPromptSettings::default(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct CandidateSettings {
+    /// Answers to each prompt.
+    pub n: u32,
+    pub temperature: f64,
+    pub top_p: f64,
+    pub max_tokens: u32,
+}
+
+impl Default for CandidateSettings {
+    fn default() -> Self {
+        CandidateSettings { n: 4, temperature: 0.7, top_p: 0.9, max_tokens: 1024 }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GateMode {
+    /// Every pair is used unless it was decided before.
+    Off,
+    /// Wait until the queue is decided or the gate is closed.
+    Wait,
+    /// Wait so long, then go on without the undecided pairs that are too suspicious.
+    Deadline,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct GateSettings {
+    pub mode: GateMode,
+    /// Seconds, or with a unit: `90s`, `30m`, `2h`.
+    pub deadline: String,
+    /// Undecided pairs over this suspicion are left out at the deadline.
+    pub undecided_limit: f64,
+    #[serde(flatten)]
+    pub queue: SpotCheckSettings,
+}
+
+impl Default for GateSettings {
+    fn default() -> Self {
+        GateSettings {
+            mode: GateMode::Deadline,
+            deadline: "30m".into(),
+            undecided_limit: 0.9,
+            queue: SpotCheckSettings::default(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reference {
+    /// The model that the iteration starts from.
+    Previous,
+    /// M1 for the whole run.
+    First,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Learn {
+    /// Preference training on pairs.
+    Dpo,
+    /// Fine-tuning on the chosen answers alone.
+    Positive,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Loss {
+    Dpo,
+    LengthNormalised,
+    Simpo,
+    Ipo,
+}
+
+/// Preference training. Defaults are the paper's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct DpoSettings {
+    pub learn: Learn,
+    pub loss: Loss,
+    pub beta: f64,
+    /// Weight of the chosen answer's negative log-likelihood (Iterative RPO).
+    pub nll_weight: f64,
+    /// Conservative DPO: the share of pairs believed to be the wrong way round.
+    pub label_smoothing: f64,
+    /// Weight of an answer's tail beyond the shorter answer's length (LD-DPO); 1 is off.
+    pub length_tail: f64,
+    /// SimPO's target margin over beta.
+    pub simpo_margin: f64,
+    pub reference: Reference,
+    /// Judging examples mixed into each step.
+    pub eft_replay: u32,
+    pub lr: f64,
+    pub lr_end: f64,
+    pub schedule: Schedule,
+    pub warmup: f64,
+    pub batch: u32,
+    pub epochs: u32,
+    pub dropout: f64,
+    pub optimizer: Optimizer,
+    pub weight_decay: f64,
+    pub clip: f64,
+    pub max_tokens: u32,
+    /// Share of the pairs to hold out for a validation accuracy.
+    pub held_out_share: f64,
+    /// Stop when the held-out accuracy has not risen at so many checkpoints; 0 never stops early.
+    pub patience: u32,
+}
+
+impl Default for DpoSettings {
+    fn default() -> Self {
+        DpoSettings {
+            learn: Learn::Dpo,
+            loss: Loss::Dpo,
+            beta: 0.1,
+            nll_weight: 0.0,
+            label_smoothing: 0.0,
+            length_tail: 1.0,
+            simpo_margin: 0.5,
+            reference: Reference::Previous,
+            eft_replay: 0,
+            lr: 1e-6,
+            lr_end: 1e-7,
+            schedule: Schedule::Linear,
+            warmup: 0.0,
+            batch: 16,
+            epochs: 1,
+            dropout: 0.1,
+            optimizer: Optimizer::Adamw,
+            weight_decay: 0.0,
+            clip: 1.0,
+            max_tokens: 2048,
+            held_out_share: 0.05,
+            patience: 2,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct EvalSettings {
+    /// Held-out instructions that each model answers; 0 takes all.
+    pub instructions: u32,
+    /// Held-out ranked sets that each model judges; 0 takes all.
+    pub ranked: u32,
+    /// Ranked responses, the first of the held-out ones, whose scores are compared from model to model.
+    pub anchors: u32,
+    /// Answer the held-out instructions at 0.7 and 1.0, so many times each.
+    pub answers: u32,
+    pub max_tokens: u32,
+    /// Let the judge compare each model's answers with those of the model before and of the baseline.
+    pub head_to_head: bool,
+    /// Resamples of the bootstrap.
+    pub bootstrap: u32,
+}
+
+impl Default for EvalSettings {
+    fn default() -> Self {
+        EvalSettings {
+            instructions: 256,
+            ranked: 0,
+            anchors: 100,
+            answers: 1,
+            max_tokens: 1024,
+            head_to_head: true,
+            bootstrap: 1000,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct CheckpointSettings {
+    /// Steps between checkpoints while training.
+    pub every: u32,
+    /// Checkpoints of a training under way that are kept; every finished model is kept.
+    pub keep: u32,
+}
+
+impl Default for CheckpointSettings {
+    fn default() -> Self {
+        CheckpointSettings { every: 200, keep: 2 }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub enum Story {
+    Healthy,
+    /// The judge loses the score format.
+    Parse,
+    /// The judge gives everything a five.
+    Saturation,
+    /// Longer answers win, and answers grow.
+    Length,
+    /// Preference training goes too far.
+    Overfit,
+    /// Answers become alike.
+    Collapse,
+    /// Answers speak to the judge.
+    Gaming,
+    /// A number of the optimiser is not finite.
+    Nan,
+}
+
+/// The scripted policy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct RehearsalSettings {
+    pub story: Story,
+    /// How fast it plays: 0 as fast as it can, 1 about as fast as a small model on a laptop.
+    pub tempo: f64,
+}
+
+impl Default for RehearsalSettings {
+    fn default() -> Self {
+        RehearsalSettings { story: Story::Healthy, tempo: 0.0 }
+    }
+}
+
+impl Settings {
+    /// The method's published numbers.
+    pub fn paper() -> Settings {
+        Settings::default()
+    }
+
+    /// Numbers that fit the embedded world and its tiny model.
+    pub fn tiny() -> Settings {
+        let mut tiny = Settings::default();
+        tiny.sft = SftSettings { lr: 1e-3, lr_end: 1e-4, epochs: 5, dropout: 0.0, max_tokens: 256, ..tiny.sft };
+        tiny.prompts.count = 120;
+        tiny.prompts.unique_across_iterations = false;
+        tiny.prompts.request.max_tokens = 96;
+        tiny.prompt_filter.drop_unlikely = 0.2;
+        // Prompts of the embedded world are short and follow a few patterns: likeness would refuse nearly all of them.
+        tiny.prompt_filter.max_likeness = 0.999;
+        tiny.prompt_filter.max_held_out_likeness = 0.999;
+        tiny.prompt_filter.held_out_words = 0;
+        tiny.candidates = CandidateSettings { n: 4, temperature: 1.0, top_p: 0.95, max_tokens: 48 };
+        tiny.judge.max_tokens = 48;
+        tiny.pairs.min_margin = 0.6;
+        tiny.pairs.drop_low_policy_margin = 0.3;
+        tiny.gate.deadline = "20s".into();
+        tiny.dpo = DpoSettings {
+            nll_weight: 1.0,
+            eft_replay: 24,
+            lr: 5e-4,
+            lr_end: 5e-5,
+            epochs: 2,
+            dropout: 0.0,
+            max_tokens: 256,
+            ..tiny.dpo
+        };
+        tiny.eval =
+            EvalSettings { instructions: 96, ranked: 60, anchors: 60, max_tokens: 48, bootstrap: 500, ..tiny.eval };
+        tiny.checkpoint.every = 10;
+        // In the embedded world the same few rationales are right again and again.
+        tiny.alarms.repeated_rationales = 1.0;
+        tiny.alarms.near_duplicates = 0.5;
+        tiny.alarms.top_opening = 0.6;
+        tiny
+    }
+}

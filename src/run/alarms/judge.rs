@@ -1,0 +1,296 @@
+//! Alarms about the judge: scores that are missing, saturated, noisy, biased, or drift away from humans.
+
+use crate::run::alarms::{Finding, Lint, percent};
+use crate::run::event::Level;
+use crate::run::ids::Model;
+use crate::run::reasons::{SignKind, Unscored};
+
+impl Lint<'_> {
+    pub(super) fn judging(&mut self) {
+        let tally = &self.round.judge;
+        let replies = tally.replies;
+        if replies < self.limits.min_count {
+            return;
+        }
+        let of = |count: u32| f64::from(count) / f64::from(replies);
+        let window = format!("{replies} judge replies of iteration {}", self.view.iteration);
+        self.unparsed(of(tally.unparsed()), tally.unparsed(), window.clone(), Vec::new());
+
+        let missing = tally.unscored[Unscored::ALL.iter().position(|&why| why == Unscored::Missing).unwrap_or(0)];
+        let ambiguous = of(tally.unparsed() - missing);
+        if ambiguous > self.limits.ambiguous {
+            self.warn(
+                "judge-ambig",
+                ambiguous,
+                self.limits.ambiguous,
+                window.clone(),
+                format!("{} of the replies hold several, impossible or garbled scores", percent(ambiguous)),
+                "Read the replies on the Gen screen; the judge may be losing the score format.",
+            );
+        }
+        if of(tally.truncated) > self.limits.truncated {
+            self.warn(
+                "truncated",
+                of(tally.truncated),
+                self.limits.truncated,
+                window.clone(),
+                format!("{} of the judge's replies were cut off", percent(of(tally.truncated))),
+                "Raise judge.max_tokens.",
+            );
+        }
+        self.saturation(&window);
+        let contradictions = of(tally.contradictions);
+        if contradictions > self.limits.contradictions {
+            self.warn(
+                "contradiction",
+                contradictions,
+                self.limits.contradictions,
+                window.clone(),
+                format!("{} of the rationales contradict their score", percent(contradictions)),
+                "Sort pairs by score and read the rationales; veto what they contradict.",
+            );
+        }
+        let repeated = of(tally.repeated);
+        if repeated > self.limits.repeated_rationales {
+            self.warn(
+                "contradiction",
+                repeated,
+                self.limits.repeated_rationales,
+                window,
+                format!("{} of the replies repeat another one word for word", percent(repeated)),
+                "The judge may no longer read the answers; compare with the held-out agreement.",
+            );
+        }
+    }
+
+    fn unparsed(&mut self, share: f64, count: u32, window: String, evidence: Vec<String>) {
+        let (level, threshold) = if share > self.limits.unparsed_stop {
+            (Level::Error, self.limits.unparsed_stop)
+        } else if share > self.limits.unparsed_warn {
+            (Level::Warn, self.limits.unparsed_warn)
+        } else {
+            return;
+        };
+        let says = format!("{} of the judge's replies hold no score ({count})", percent(share));
+        let advice = "Read the replies; go back to the model before, or train the judge format again. Missing scores are never counted.";
+        self.raise("judge-parse", Finding { level, value: share, threshold, window, says, advice, evidence });
+    }
+
+    fn saturation(&mut self, window: &str) {
+        let tally = &self.round.judge;
+        let parsed = tally.parsed();
+        if parsed < self.limits.min_count {
+            return;
+        }
+        let (top, count) =
+            tally.histogram.iter().copied().enumerate().max_by_key(|&(_, count)| count).unwrap_or((0, 0));
+        let share = f64::from(count) / f64::from(parsed);
+        if share > self.limits.saturation_share {
+            self.warn(
+                "judge-sat",
+                share,
+                self.limits.saturation_share,
+                window.into(),
+                format!("{} of the scores are {top}", percent(share)),
+                "Check the score spread on the Eval screen; a saturated judge gives few and random pairs.",
+            );
+        }
+        if let (Some(mean), Some(before)) = (tally.mean(), self.before.and_then(|round| round.judge.mean()))
+            && mean - before > self.limits.saturation_rise
+        {
+            self.warn(
+                "judge-sat",
+                mean - before,
+                self.limits.saturation_rise,
+                window.into(),
+                format!("the mean score rose from {before:.2} to {mean:.2} in one iteration"),
+                "Compare with the anchor items: a judge that grows generous is not a model that grows better.",
+            );
+        }
+    }
+
+    pub(super) fn pairing(&mut self) {
+        let round = self.round;
+        let skipped: u32 = round.skipped.values().sum();
+        let prompts = round.pairs + skipped;
+        let gaming: Vec<String> = round
+            .pairs()
+            .filter(|(_, pair)| pair.signs.iter().any(|sign| sign.kind == SignKind::Gaming))
+            .map(|(id, _)| id.to_string())
+            .take(20)
+            .collect();
+        if gaming.len() as u32 >= self.limits.gaming_pairs {
+            self.raise(
+                "gaming",
+                Finding {
+                    level: Level::Error,
+                    value: gaming.len() as f64,
+                    threshold: f64::from(self.limits.gaming_pairs),
+                    window: format!("{} pairs of iteration {}", round.pairs, round.iteration),
+                    says: format!("{} pairs hold text that speaks to the judge", gaming.len()),
+                    advice: "Open them in Check and veto what was written for the judge.",
+                    evidence: gaming,
+                },
+            );
+        }
+        if prompts < self.limits.min_count {
+            return;
+        }
+        let window = format!("{prompts} prompts of iteration {}", round.iteration);
+        let share = f64::from(round.pairs) / f64::from(prompts);
+        let before = self.before.and_then(|before| {
+            let prompts = before.pairs + before.skipped.values().sum::<u32>();
+            (prompts > 0).then(|| f64::from(before.pairs) / f64::from(prompts))
+        });
+        if share < self.limits.yield_low || before.is_some_and(|before| share < before * self.limits.yield_fall) {
+            let ties = round.skipped.get("tie").copied().unwrap_or(0);
+            self.warn(
+                "yield",
+                share,
+                self.limits.yield_low,
+                window,
+                format!("only {} of the prompts give a pair ({ties} ties)", percent(share)),
+                "More judge samples or a finer rubric break ties; few pairs train little.",
+            );
+        }
+        self.pair_measures();
+        self.spot_check();
+    }
+
+    fn pair_measures(&mut self) {
+        let window = format!("{} pairs of iteration {}", self.round.pairs, self.round.iteration);
+        if self.round.pairs < self.limits.min_count {
+            return;
+        }
+        if let Some(noisy) = self.measured("noisy_pairs").filter(|&share| share > self.limits.noisy_pairs) {
+            self.warn(
+                "judge-sd",
+                noisy,
+                self.limits.noisy_pairs,
+                window.clone(),
+                format!("{} of the pairs have a margin within two standard errors", percent(noisy)),
+                "Take more judge samples (judge.samples) or ask for a margin (pairs.min_margin).",
+            );
+        }
+        if let (Some(now), Some(before)) = (self.measured("mean_margin"), self.measured_before("mean_margin"))
+            && now < before * self.limits.margin_fall
+        {
+            self.warn(
+                "margin",
+                now,
+                before * self.limits.margin_fall,
+                window,
+                format!("the mean margin fell from {before:.2} to {now:.2}"),
+                "Candidates grow alike: raise the sampling temperature or stop here.",
+            );
+        }
+    }
+
+    fn spot_check(&mut self) {
+        let check = self.round.check();
+        if check.random_decided < 5 {
+            return;
+        }
+        let low = wilson_low(check.random_bad, check.random_decided);
+        if low > self.limits.bad_pairs {
+            let share = f64::from(check.random_bad) / f64::from(check.random_decided);
+            self.warn(
+                "human",
+                low,
+                self.limits.bad_pairs,
+                format!("{} random pairs decided", check.random_decided),
+                format!("humans reject {} of random pairs, at least {}", percent(share), percent(low)),
+                "The judge and you disagree: check more pairs, or stop and train the judge.",
+            );
+        }
+    }
+
+    pub(super) fn evaluation(&mut self) {
+        let newest = self.view.models.iter().rev().find_map(|view| Some((view.model, &view.evaluated.as_ref()?.1)));
+        let Some((model, now)) = newest else { return };
+        let window = format!("{} held-out responses judged by {model}", now.agreement.responses);
+        if now.agreement.responses >= self.limits.min_count {
+            let share = f64::from(now.agreement.unparsed) / f64::from(now.agreement.responses);
+            self.unparsed(share, now.agreement.unparsed, window.clone(), vec![model.to_string()]);
+        }
+        let previous = match model {
+            Model::M(number) if number > 1 => self.view.model(Model::M(number - 1)),
+            Model::M(_) | Model::Baseline => None,
+        };
+        let previous = previous.and_then(|view| Some(&view.evaluated.as_ref()?.1));
+        if let (Some(interval), Some(before)) = (now.agreement.interval, previous)
+            && let (Some(value), Some(base)) = (now.agreement.pairwise_half, before.agreement.interval)
+            && interval.high < base.low
+        {
+            self.raise(
+                "judge-drift",
+                Finding {
+                    level: Level::Error,
+                    value,
+                    threshold: base.low,
+                    window: window.clone(),
+                    says: format!("pairwise accuracy fell to {} (interval below the previous model's)", percent(value)),
+                    advice: "Go back to the model before (rollback) and train more gently, or refresh the judge with EFT data.",
+                    evidence: vec![model.to_string()],
+                },
+            );
+        }
+        if let Some(anchors) = now.anchors {
+            let tau = anchors.tau_previous.filter(|&tau| tau < self.limits.anchor_tau);
+            let before = previous.and_then(|before| before.anchors);
+            let drift = before.map(|before| anchors.mean - before.mean);
+            if let Some(tau) = tau {
+                self.warn(
+                    "anchor-drift",
+                    tau,
+                    self.limits.anchor_tau,
+                    window,
+                    format!("{model} ranks the anchor items unlike the model before (tau {tau:.2})"),
+                    "Read the anchors on the Eval screen; agreement with humans says which of the two is right.",
+                );
+            } else if let Some(drift) = drift.filter(|drift| drift.abs() > self.limits.anchor_drift) {
+                self.warn(
+                    "anchor-drift",
+                    drift,
+                    self.limits.anchor_drift,
+                    window,
+                    format!("{model} scores the anchor items {drift:+.2} against the model before"),
+                    "Scores of two iterations can not be compared; look at ranks, not at means.",
+                );
+            }
+        }
+        self.order(model);
+    }
+
+    fn order(&mut self, model: Model) {
+        let Some(duels) = self.measured("duels").filter(|&duels| duels >= 30.0) else { return };
+        let window = format!("{duels:.0} pairwise comparisons in both orders by {model}");
+        if let Some(consistency) = self.measured("duel_consistency").filter(|&c| c < self.limits.order_consistency) {
+            self.warn(
+                "order-bias",
+                consistency,
+                self.limits.order_consistency,
+                window,
+                format!("only {} of the verdicts survive a swap", percent(consistency)),
+                "Read head-to-head results with care: disagreement counts as a tie.",
+            );
+        } else if let Some(first) = self.measured("duel_first").filter(|s| (s - 0.5).abs() > self.limits.order_share) {
+            self.warn(
+                "order-bias",
+                first,
+                0.5 + self.limits.order_share,
+                window,
+                format!("the first place wins {} of the verdicts", percent(first)),
+                "Read head-to-head results with care: both orders are always asked.",
+            );
+        }
+    }
+}
+
+/// Lower end of Wilson's 95% interval. The method's own statistics live in `recipe`, which this module may not know.
+fn wilson_low(count: u32, n: u32) -> f64 {
+    let (z, n, p) = (1.959_963_984_540_054_f64, f64::from(n), f64::from(count) / f64::from(n));
+    let centre = p + z * z / (2.0 * n);
+    let spread = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
+    (centre - spread) / (1.0 + z * z / n)
+}

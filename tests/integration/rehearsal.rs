@@ -1,0 +1,54 @@
+//! A scripted run from M0 to M3: what it leaves in the journal, and which alarms each way of failing raises.
+
+use std::collections::BTreeSet;
+
+use selfreward::engine::settings::Story;
+use selfreward::run::event::Level;
+use selfreward::run::ids::Model;
+use selfreward::run::view::{RunView, State};
+
+use crate::stage::{entries, play, small, story};
+
+#[test]
+fn a_healthy_run_makes_m3_and_measures_every_model() {
+    let root = tempfile::tempdir().unwrap();
+    let (folder, view) = play(root.path(), "a", &small(7));
+    assert_eq!(view.state, State::Finished);
+    assert_eq!(view.oddities.stray, 0);
+    let models: Vec<Model> = view.models.iter().map(|model| model.model).collect();
+    assert_eq!(models, [Model::M(0), Model::Baseline, Model::M(1), Model::M(2), Model::M(3)]);
+    for model in &view.models {
+        let evaluated = &model.evaluated.as_ref().unwrap().1;
+        assert!(evaluated.oracle.as_ref().is_some_and(|oracle| oracle.n == 24), "{}", model.model);
+        if model.model > Model::M(0) {
+            assert!(evaluated.agreement.pairs > 50 && evaluated.agreement.interval.is_some(), "{}", model.model);
+            assert!(folder.path().join(model.folder.as_ref().unwrap()).join("MANIFEST.json").exists());
+        }
+    }
+    for iteration in [1, 2] {
+        let round = view.round(iteration).unwrap();
+        assert_eq!(round.prompts.len(), 60);
+        assert_eq!(round.judge.replies, 60 * 4 * 3);
+        let training = round.training.as_ref().unwrap();
+        assert_eq!(training.pairs.len() as u32, round.pairs);
+        assert!(round.pairs > 15, "{}", round.pairs);
+    }
+    let kinds: BTreeSet<String> = entries(&folder).iter().map(|entry| entry.event.kind().to_string()).collect();
+    for kind in ["spot_check_opened", "spot_check_closed", "reference_scored", "dpo_step", "sft_step", "duelled", "measured"] {
+        assert!(kinds.contains(kind), "no {kind} in {kinds:?}");
+    }
+}
+
+fn errors(view: &RunView) -> BTreeSet<String> {
+    let errors = view.alarm_log.iter().filter(|(_, _, alarm)| alarm.level == Level::Error);
+    errors.map(|(_, _, alarm)| alarm.id.clone()).collect()
+}
+
+#[test]
+fn twenty_healthy_seeds_raise_no_error() {
+    let root = tempfile::tempdir().unwrap();
+    for seed in 0..20 {
+        let (_, view) = play(root.path(), &format!("seed{seed}"), &small(seed));
+        assert_eq!(errors(&view), BTreeSet::new(), "seed {seed}: {:?}", view.alarm_log);
+    }
+}
