@@ -26,7 +26,10 @@ impl Sequence {
     /// beginning, because the end of a prompt says what the reply answers.
     pub fn new(tokens: Vec<u32>, reply: Range<usize>, most: usize) -> Result<Sequence> {
         ensure!(most >= 2, "sequences of at most {most} tokens leave nothing to predict");
-        ensure!(reply.start < reply.end && reply.end <= tokens.len(), "the reply {reply:?} has no place in its sequence");
+        ensure!(
+            reply.start < reply.end && reply.end <= tokens.len(),
+            "the reply {reply:?} has no place in its sequence"
+        );
         if tokens.len() <= most {
             // The first token of a text follows nothing, so nothing predicts it.
             let reply = reply.start.max(1)..reply.end;
@@ -37,10 +40,7 @@ impl Sequence {
         let kept_prompt = reply.start.min(most - kept_reply);
         let from = reply.start - kept_prompt;
         let start = kept_prompt.max(1);
-        Ok(Sequence {
-            tokens: tokens[from..reply.start + kept_reply].to_vec(),
-            reply: start..kept_prompt + kept_reply,
-        })
+        Ok(Sequence { tokens: tokens[from..reply.start + kept_reply].to_vec(), reply: start..kept_prompt + kept_reply })
     }
 
     pub fn reply_tokens(&self) -> u32 {

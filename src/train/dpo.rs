@@ -96,6 +96,12 @@ impl Dpo {
     }
 
     pub fn step(&mut self) -> Result<StepReport> {
+        let (report, gradient) = self.measure()?;
+        self.pupil.apply(&gradient, report)
+    }
+
+    /// Loss and gradient of the next step, which is not taken.
+    pub fn measure(&self) -> Result<(StepReport, Numbers)> {
         let DpoSettings { lesson, .. } = self.settings;
         let (step, workers) = (self.pupil.taken, self.pupil.workers.count());
         let pairs: Vec<&Pair> = batch::of_step(self.pairs.len(), lesson.batch, step, lesson.seed)
@@ -155,7 +161,7 @@ impl Dpo {
             preference: Some(preference),
             ..StepReport::default()
         };
-        self.pupil.apply(&gradient, report)
+        Ok((report, gradient))
     }
 
     /// Share of held-out pairs whose chosen reply has the higher reward.
@@ -226,8 +232,7 @@ fn derivatives(pairs: &[&Pair], outcomes: &[Outcome], settings: &DpoSettings, pa
         let by_token = settings.nll_weight * losses::nll(0.0, tokens).1;
         of(pair, tokens as usize, outcome.loss.by_chosen, by_token)
     });
-    let rejected =
-        both().map(|(pair, outcome)| of(pair, pair.rejected.reply.len(), outcome.loss.by_rejected, 0.0));
+    let rejected = both().map(|(pair, outcome)| of(pair, pair.rejected.reply.len(), outcome.loss.by_rejected, 0.0));
     chosen.chain(rejected).collect()
 }
 

@@ -105,12 +105,8 @@ impl<'a> Head<'a> {
             let own = coefficients[from..from + count].to_vec();
             let own = Tensor::<2>::from_data(TensorData::new(own, [count, 1]), (&device, DType::F32));
             // c·(onehot − p)
-            let by_logits = (all.exp() * own.clone().neg()).scatter(
-                1,
-                self.target_column(from),
-                own,
-                IndexingUpdateOp::Add,
-            );
+            let by_logits =
+                (all.exp() * own.clone().neg()).scatter(1, self.target_column(from), own, IndexingUpdateOp::Add);
             by_hidden.push(by_logits.clone().matmul(self.weight.clone()));
             let part = by_logits.transpose().matmul(hidden.clone().narrow(0, from, count));
             by_weight = Some(match by_weight {

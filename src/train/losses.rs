@@ -38,7 +38,9 @@ impl PreferenceLoss {
     pub fn of(self, pair: &PairLogProbs) -> PairLoss {
         match self {
             PreferenceLoss::Dpo { beta, label_smoothing } => dpo(pair, beta, label_smoothing),
-            PreferenceLoss::LengthNormalised { beta, label_smoothing } => length_normalised(pair, beta, label_smoothing),
+            PreferenceLoss::LengthNormalised { beta, label_smoothing } => {
+                length_normalised(pair, beta, label_smoothing)
+            }
             PreferenceLoss::Simpo { beta, margin, label_smoothing } => simpo(pair, beta, margin, label_smoothing),
             PreferenceLoss::Ipo { beta } => ipo(pair, beta),
         }

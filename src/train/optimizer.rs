@@ -72,14 +72,7 @@ impl Optimizer {
     }
 
     /// Changes the weights by one update. The gradient was found finite before.
-    pub fn update(
-        &mut self,
-        llama: Llama,
-        gradient: &Numbers,
-        norm: f64,
-        lr: f64,
-        workers: &Workers,
-    ) -> Result<Llama> {
+    pub fn update(&mut self, llama: Llama, gradient: &Numbers, norm: f64, lr: f64, workers: &Workers) -> Result<Llama> {
         ensure!(gradient.len() == self.parameters.len(), "the gradient is that of another model");
         self.updates += 1;
         let OptimizerSettings { clip, .. } = self.settings;
@@ -144,7 +137,10 @@ impl Job<'_> {
 }
 
 /// m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², w ← w·(1 − η·λ) − η/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + ε).
-#[expect(clippy::too_many_arguments, reason = "an equation over one parameter's numbers; its letters are its arguments")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "an equation over one parameter's numbers; its letters are its arguments"
+)]
 fn adamw(
     weights: &mut [f32],
     gradient: &[f32],

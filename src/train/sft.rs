@@ -7,6 +7,7 @@ use crate::train::batch::{self, Sequence};
 use crate::train::gradient;
 use crate::train::log_probs;
 use crate::train::losses;
+use crate::train::parameters::Numbers;
 use crate::train::step::{LessonSettings, Pupil, StepReport};
 use crate::train::workers::Workers;
 
@@ -32,6 +33,12 @@ impl Sft {
     }
 
     pub fn step(&mut self) -> Result<StepReport> {
+        let (report, gradient) = self.measure()?;
+        self.pupil.apply(&gradient, report)
+    }
+
+    /// Loss and gradient of the next step, which is not taken.
+    pub fn measure(&self) -> Result<(StepReport, Numbers)> {
         let chosen = batch::of_step(self.examples.len(), self.settings.batch, self.pupil.taken, self.settings.seed);
         let rows: Vec<&Sequence> = chosen.iter().map(|&item| &self.examples[item]).collect();
         let sizes: Vec<usize> = rows.iter().map(|sequence| sequence.positions()).collect();
@@ -41,8 +48,7 @@ impl Sft {
             let group: Vec<&Sequence> = group.into_iter().map(|item| rows[item]).collect();
             answers(llama, &group, tokens)
         })?;
-        let report = StepReport { loss: losses.iter().sum(), tokens, ..StepReport::default() };
-        self.pupil.apply(&gradient, report)
+        Ok((StepReport { loss: losses.iter().sum(), tokens, ..StepReport::default() }, gradient))
     }
 
     /// Mean loss per reply token of the held-out examples.
@@ -59,11 +65,7 @@ impl Sft {
 }
 
 /// Loss and gradient of some examples of a batch that has so many reply tokens in all.
-pub fn answers(
-    llama: &Llama,
-    sequences: &[&Sequence],
-    batch_tokens: u64,
-) -> Result<(f64, crate::train::parameters::Numbers)> {
+pub fn answers(llama: &Llama, sequences: &[&Sequence], batch_tokens: u64) -> Result<(f64, Numbers)> {
     let (scored, gradient) = gradient::gradient(llama, sequences, |log_probs| {
         let by = losses::sft(0.0, batch_tokens).1 as f32;
         log_probs.iter().map(|own| vec![by; own.len()]).collect()

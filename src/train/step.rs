@@ -82,7 +82,9 @@ impl Pupil {
     }
 
     pub fn llama(&self) -> Result<&Llama> {
-        self.llama.as_ref().context("an update failed half-way, and the weights are gone; go on from the last checkpoint")
+        self.llama
+            .as_ref()
+            .context("an update failed half-way, and the weights are gone; go on from the last checkpoint")
     }
 
     pub fn into_llama(self) -> Result<(Llama, Workers)> {

@@ -21,6 +21,10 @@ mod score;
 mod shared_data;
 mod stage;
 mod text_pages;
+#[cfg(feature = "llama")]
+mod train_golden;
+#[cfg(feature = "llama")]
+mod train_lessons;
 mod world_corpus;
 mod world_oracle;
 mod world_properties;

@@ -34,7 +34,9 @@ fn a_healthy_run_makes_m3_and_measures_every_model() {
         assert!(round.pairs > 15, "{}", round.pairs);
     }
     let kinds: BTreeSet<String> = entries(&folder).iter().map(|entry| entry.event.kind().to_string()).collect();
-    for kind in ["spot_check_opened", "spot_check_closed", "reference_scored", "dpo_step", "sft_step", "duelled", "measured"] {
+    for kind in
+        ["spot_check_opened", "spot_check_closed", "reference_scored", "dpo_step", "sft_step", "duelled", "measured"]
+    {
         assert!(kinds.contains(kind), "no {kind} in {kinds:?}");
     }
 }
