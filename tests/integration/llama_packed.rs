@@ -51,9 +51,11 @@ fn log_probs_of_the_packed_form_equal_those_of_transformers() {
         assert_eq!(llama.is_bf16(), case.ends_with("bf16"), "{case}");
         for text in &golden.texts {
             let log_probs = &logits(&llama, &[&text.tokens], 64)[0];
-            let worst = text.log_probs.iter().enumerate().map(|(i, expected)| {
-                (log_probs[i][text.tokens[i + 1] as usize] - expected).abs()
-            });
+            let worst = text
+                .log_probs
+                .iter()
+                .enumerate()
+                .map(|(i, expected)| (log_probs[i][text.tokens[i + 1] as usize] - expected).abs());
             let worst = worst.fold(0.0, f32::max);
             assert!(worst <= 1e-4, "{case}: {worst}");
         }
@@ -70,7 +72,8 @@ fn bits_depend_neither_on_chunks_nor_on_the_batch_nor_on_threads() {
         for chunk in [1, 7, 32, 33] {
             assert!(logits(&llama, &texts[..1], chunk)[0] == alone, "{case} in chunks of {chunk}");
         }
-        let many: Vec<&[u32]> = (0..13).map(|i| if i == 5 { texts[0] } else { &texts[1 + i % 2][..64 - 3 * i] }).collect();
+        let many: Vec<&[u32]> =
+            (0..13).map(|i| if i == 5 { texts[0] } else { &texts[1 + i % 2][..64 - 3 * i] }).collect();
         for chunk in [1, 64] {
             let batched = TWO_THREADS.install(|| logits(&llama, &many, chunk).remove(5));
             assert!(batched == alone, "{case} among twelve others, in chunks of {chunk}");

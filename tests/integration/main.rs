@@ -7,4 +7,6 @@ mod llama_packed;
 #[cfg(feature = "llama")]
 mod llama_parity;
 #[cfg(feature = "llama")]
+mod llama_sampling;
+#[cfg(feature = "llama")]
 mod llama_text;
