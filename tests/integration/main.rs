@@ -1,9 +1,5 @@
 //! One integration binary: every file here is a table of inputs and what must come out.
 
-#[cfg(feature = "llama")]
-#[cfg(feature = "llama")]
-#[cfg(feature = "llama")]
-#[cfg(feature = "llama")]
 mod agreement;
 mod data_files;
 mod data_rankings;
@@ -12,9 +8,15 @@ mod data_scores;
 mod data_split;
 mod judge_replies;
 mod likeness;
+#[cfg(feature = "llama")]
 mod llama_fixtures;
+#[cfg(feature = "llama")]
 mod llama_packed;
+#[cfg(feature = "llama")]
 mod llama_parity;
+#[cfg(feature = "llama")]
+mod llama_sampling;
+#[cfg(feature = "llama")]
 mod llama_text;
 mod rehearsal;
 mod score;

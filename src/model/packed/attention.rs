@@ -7,7 +7,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use crate::model::packed::lanes;
 use crate::model::packed::pages::{PageId, Pages};
-use crate::model::packed::tile::{Finish, Left, PANEL, Product, Row, Start};
+use crate::model::packed::tile::{Finish, Left, PANEL, Product, Right, Row, Start};
 
 /// Consecutive new tokens of one sequence.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +31,9 @@ pub struct Task<'a> {
     /// Rows of the batch by query heads of the group by panels of a head.
     pub out: &'a mut [Row],
 }
+
+/// A multiple of what the kernel takes together for one row.
+const PAGES_TOGETHER: usize = 8;
 
 /// Buffers of one thread, kept from task to task.
 #[derive(Default)]
@@ -59,11 +62,23 @@ impl Attention<'_> {
         let pages = (task.first + task.rows).div_ceil(PANEL);
         scratch.scores.resize(pages * folded, [0.0; PANEL]);
         let left = Left::panels(&scratch.queries, folded, self.head_panels);
-        for (page, &id) in task.table[..pages].iter().enumerate() {
-            let right = self.pages.keys(id, self.layer, task.head).as_flattened();
-            let out = &mut scratch.scores[page * folded..(page + 1) * folded];
-            let (start, finish) = (Start::Zero, Finish::Store);
-            Product { left, right, right_stride: right.len(), panels: 1, start, finish, out, stride: folded }.run(arch);
+        // Several pages at once: a single row then has enough independent sums to keep the processor busy.
+        for (index, ids) in task.table[..pages].chunks(PAGES_TOGETHER).enumerate() {
+            let mut keys: [&[f32]; PAGES_TOGETHER] = [&[]; PAGES_TOGETHER];
+            for (keys, &id) in keys.iter_mut().zip(ids) {
+                *keys = self.pages.keys(id, self.layer, task.head).as_flattened();
+            }
+            let first = index * PAGES_TOGETHER * folded;
+            Product {
+                left,
+                right: Right::Scattered(&keys[..ids.len()]),
+                panels: ids.len(),
+                start: Start::Zero,
+                finish: Finish::Store,
+                out: &mut scratch.scores[first..first + ids.len() * folded],
+                stride: folded,
+            }
+            .run(arch);
         }
         scratch.totals.resize(folded, 0.0);
         arch.dispatch(Softmax {
@@ -80,8 +95,7 @@ impl Attention<'_> {
             let left = Left::panels(&scratch.scores[page * folded..(page + 1) * folded], folded, 1);
             Product {
                 left,
-                right,
-                right_stride: PANEL * PANEL,
+                right: Right::Contiguous { values: right, stride: PANEL * PANEL },
                 panels: self.head_panels,
                 start: Start::Output,
                 finish: Finish::Store,

@@ -355,18 +355,22 @@ impl WithSimd for Norm<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
         for row in 0..self.rows {
+            // Rows are copied to locals: through references the compiler fears overlap and stays scalar.
             let mut squares = [0.0; PANEL];
             for panel in self.x.chunks_exact(self.rows) {
-                for (square, value) in squares.iter_mut().zip(&panel[row]) {
-                    *square = value.mul_add(*value, *square);
+                let values = panel[row];
+                for (square, value) in squares.iter_mut().zip(values) {
+                    *square = value.mul_add(value, *square);
                 }
             }
-            let root = (lanes::sum(squares) / self.hidden as f32 + self.epsilon).sqrt();
+            let inverse = 1.0 / (lanes::sum(squares) / self.hidden as f32 + self.epsilon).sqrt();
             let panels = self.x.chunks_exact(self.rows).zip(self.out.chunks_exact_mut(self.rows)).zip(self.weight);
-            for ((panel, out), weight) in panels {
-                for ((out, value), weight) in out[row].iter_mut().zip(&panel[row]).zip(weight) {
-                    *out = value / root * weight;
+            for ((panel, out), &weight) in panels {
+                let mut values = panel[row];
+                for (value, weight) in values.iter_mut().zip(weight) {
+                    *value *= inverse * weight;
                 }
+                out[row] = values;
             }
         }
     }

@@ -4,7 +4,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::model::packed::lanes;
-use crate::model::packed::tile::{Finish, Left, PANEL, Product, Row, Start};
+use crate::model::packed::tile::{Finish, Left, PANEL, Product, Right, Row, Start};
 use crate::model::weights::{Tensor, Values};
 
 /// Multiply-adds that are worth waking another thread for (some 30 microseconds of one core).
@@ -230,8 +230,7 @@ impl Matrix {
         match &self.values {
             Panels::F32(values) => Product {
                 left,
-                right: &values[panels.start * block..panels.end * block],
-                right_stride: block,
+                right: Right::Contiguous { values: &values[panels.start * block..panels.end * block], stride: block },
                 panels: count,
                 start,
                 finish,
@@ -241,8 +240,10 @@ impl Matrix {
             .run(arch),
             Panels::Bf16(values) => Product {
                 left,
-                right: &values[panels.start * block / 2..panels.end * block / 2],
-                right_stride: block / 2,
+                right: Right::Contiguous {
+                    values: &values[panels.start * block / 2..panels.end * block / 2],
+                    stride: block / 2,
+                },
                 panels: count,
                 start,
                 finish,

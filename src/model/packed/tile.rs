@@ -86,13 +86,28 @@ pub enum Finish {
     Add,
 }
 
+/// The right factor: panels one after the other, or each at a place of its own.
+#[derive(Debug, Clone, Copy)]
+pub enum Right<'a, W> {
+    Contiguous { values: &'a [W], stride: usize },
+    Scattered(&'a [&'a [W]]),
+}
+
+impl<'a, W> Right<'a, W> {
+    #[inline(always)]
+    fn panel(&self, index: usize) -> &'a [W] {
+        match *self {
+            Right::Contiguous { values, stride } => &values[index * stride..],
+            Right::Scattered(panels) => panels[index],
+        }
+    }
+}
+
 /// `out = left × right` for some neighbouring panels: panel n of the output holds `left.rows` rows at `n * stride`.
 pub struct Product<'a, W> {
     pub left: Left<'a>,
-    /// Each panel `left.k_panels * 32` rows of 32 columns, one panel after the other.
-    pub right: &'a [W],
-    /// Distance between two panels of `right`.
-    pub right_stride: usize,
+    /// Panels of `left.k_panels * 32` rows of 32 columns.
+    pub right: Right<'a, W>,
     pub panels: usize,
     pub start: Start<'a>,
     pub finish: Finish,
@@ -131,7 +146,8 @@ impl<W: Store> Product<'_, W> {
         let wide = if NV == 2 { [0, 4, 4, 3, 2, 1, 1, 1, 1][block.min(8)] } else { 1 };
         let mut panel = 0;
         while panel < self.panels {
-            let together = if self.panels - panel >= wide { wide } else { 1 };
+            let left = self.panels - panel;
+            let together = left.div_ceil(left.div_ceil(wide));
             let mut row = 0;
             while row < self.left.rows {
                 let rows = block.min(self.left.rows - row);
@@ -153,8 +169,13 @@ impl<W: Store> Product<'_, W> {
     ) {
         // The last block of rows may be smaller than the others, so every number of rows exists alone too.
         match (rows, together) {
+            (1, 2) if MOST > 3 => self.tile::<S, NV, 1, 2>(simd, row, panel),
+            (1, 3) if MOST > 3 => self.tile::<S, NV, 1, 3>(simd, row, panel),
             (1, 4) if MOST > 3 => self.tile::<S, NV, 1, 4>(simd, row, panel),
+            (2, 2) if MOST > 3 => self.tile::<S, NV, 2, 2>(simd, row, panel),
+            (2, 3) if MOST > 3 => self.tile::<S, NV, 2, 3>(simd, row, panel),
             (2, 4) if MOST > 3 => self.tile::<S, NV, 2, 4>(simd, row, panel),
+            (3, 2) if MOST > 3 => self.tile::<S, NV, 3, 2>(simd, row, panel),
             (3, 3) if MOST > 3 => self.tile::<S, NV, 3, 3>(simd, row, panel),
             (4, 2) if MOST > 3 => self.tile::<S, NV, 4, 2>(simd, row, panel),
             (rows, together) => {
@@ -194,7 +215,7 @@ impl<W: Store> Product<'_, W> {
         let block = PANEL * W::PER_ROW;
         let mut right: [&[W]; NP] = [&[]; NP];
         for n in 0..NP {
-            right[n] = &self.right[(panel + n) * self.right_stride..][..left.k_panels * block];
+            right[n] = &self.right.panel(panel + n)[..left.k_panels * block];
         }
         for p in 0..left.k_panels {
             let at = (p / left.inner) * left.outer + p % left.inner + row * left.step;
@@ -207,6 +228,9 @@ impl<W: Store> Product<'_, W> {
                 blocks[n] = &right[n][p * block..(p + 1) * block];
             }
             for k in 0..PANEL {
+                for block in &blocks {
+                    prefetch::<W>(block, k);
+                }
                 let mut columns = [[simd.splat_f32s(0.0); NV]; NP];
                 for n in 0..NP {
                     columns[n] = W::load::<S, NV>(simd, &blocks[n][k * W::PER_ROW..(k + 1) * W::PER_ROW]);
@@ -227,6 +251,25 @@ impl<W: Store> Product<'_, W> {
                 for (out, &sum) in out.iter_mut().zip(sums) {
                     *out = if self.finish == Finish::Add { simd.add_f32s(*out, sum) } else { sum };
                 }
+            }
+        }
+    }
+}
+
+/// Asks for the same row of the next block, which the kernel reaches in 32 steps: about the latency of the shared
+/// cache. The hardware's own prefetcher stops at every 4 KiB.
+#[inline(always)]
+fn prefetch<W: Store>(block: &[W], k: usize) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let ahead = block.as_ptr().wrapping_add(block.len() + k * W::PER_ROW);
+        // A line holds 64 bytes: one of a bf16 row, two of an f32 row.
+        for line in 0..size_of::<W>() * W::PER_ROW / 64 {
+            let at = ahead.wrapping_add(line * 64 / size_of::<W>());
+            #[expect(unsafe_code, reason = "a prefetch only hints and may point anywhere; there is no safe form of it")]
+            unsafe {
+                _mm_prefetch::<_MM_HINT_T0>(at.cast());
             }
         }
     }
