@@ -122,7 +122,7 @@ fn keep_kernels() -> Result<()> {
         config.environment.path = CacheConfig::Directory(folders.cache_dir().join("kernels"));
         config.compilation.cache = true;
         // False when a configuration was set before, which then holds.
-        config.try_set();
+        CubeClRuntimeConfig::try_set(config);
     }
     Ok(())
 }
