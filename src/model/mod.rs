@@ -4,6 +4,8 @@
 //! processor, sampling and scoring with that, and the commands.
 
 pub mod chat_template;
+pub mod commands;
+pub mod device;
 pub mod folder;
 pub mod kv_cache;
 pub mod llama;

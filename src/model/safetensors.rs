@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
-use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{BufWriter, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -80,8 +81,7 @@ impl SafetensorsFile {
 
     fn read_values(&self, entry: &Entry) -> Result<Values> {
         let count: usize = entry.dims.iter().product();
-        let mut file = &self.file;
-        file.seek(SeekFrom::Start(entry.start))?;
+        let mut at = entry.start;
         let mut values = match entry.dtype {
             Dtype::F32 | Dtype::F16 => Values::F32(reserve(count)?),
             Dtype::BF16 => Values::Bf16(reserve(count)?),
@@ -90,7 +90,8 @@ impl SafetensorsFile {
         let mut chunk = vec![0; CHUNK.min(left)];
         while left > 0 {
             let bytes = &mut chunk[..CHUNK.min(left)];
-            file.read_exact(bytes)?;
+            self.file.read_exact_at(bytes, at)?;
+            at += bytes.len() as u64;
             left -= bytes.len();
             match (&mut values, entry.dtype) {
                 (Values::Bf16(into), _) => into.extend(bytes.as_chunks().0.iter().map(|&b| bf16::from_le_bytes(b))),

@@ -9,7 +9,11 @@ mod data_split;
 mod judge_replies;
 mod likeness;
 #[cfg(feature = "llama")]
+mod llama_commands;
+#[cfg(feature = "llama")]
 mod llama_fixtures;
+#[cfg(feature = "llama")]
+mod llama_folders;
 #[cfg(feature = "llama")]
 mod llama_packed;
 #[cfg(feature = "llama")]
