@@ -147,7 +147,8 @@ pub fn save(path: &Path, weights: &Weights, companions: &Companions) -> Result<(
     write().with_context(|| format!("could not save the model as {}", path.display()))
 }
 
-fn write_folder(folder: &Path, weights: &Weights, companions: &Companions) -> Result<()> {
+/// Writes a model's files into a folder that is there and that the caller makes durable as a whole.
+pub fn write_folder(folder: &Path, weights: &Weights, companions: &Companions) -> Result<()> {
     let mut config = companions.config.clone();
     let bf16 = weights.iter().all(|(_, tensor)| matches!(tensor.values, Values::Bf16(_)));
     if let Some(config) = config.as_object_mut() {

@@ -12,6 +12,7 @@ use crate::train::log_probs;
 use crate::train::losses::{self, PairLogProbs, PairLoss, PreferenceLoss};
 use crate::train::parameters::Numbers;
 use crate::train::sft;
+use crate::train::state::Fingerprint;
 use crate::train::step::{LessonSettings, PreferenceReport, Pupil, StepReport};
 use crate::train::workers::Workers;
 
@@ -162,6 +163,21 @@ impl Dpo {
             ..StepReport::default()
         };
         Ok((report, gradient))
+    }
+
+    /// A name for what is learnt and in which order.
+    pub fn fingerprint(&self) -> String {
+        let DpoSettings { lesson, replay, .. } = self.settings;
+        let mut print = Fingerprint::default();
+        print.number(lesson.seed).number(lesson.batch as u64).number(replay as u64).number(self.pairs.len() as u64);
+        for pair in &self.pairs {
+            print.sequence(&pair.chosen).sequence(&pair.rejected);
+            print.number(pair.reference_chosen.to_bits()).number(pair.reference_rejected.to_bits());
+        }
+        self.replay.iter().for_each(|example| {
+            print.sequence(example);
+        });
+        print.name()
     }
 
     /// Share of held-out pairs whose chosen reply has the higher reward.

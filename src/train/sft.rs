@@ -8,6 +8,7 @@ use crate::train::gradient;
 use crate::train::log_probs;
 use crate::train::losses;
 use crate::train::parameters::Numbers;
+use crate::train::state::Fingerprint;
 use crate::train::step::{LessonSettings, Pupil, StepReport};
 use crate::train::workers::Workers;
 
@@ -49,6 +50,16 @@ impl Sft {
             answers(llama, &group, tokens)
         })?;
         Ok((StepReport { loss: losses.iter().sum(), tokens, ..StepReport::default() }, gradient))
+    }
+
+    /// A name for what is learnt and in which order.
+    pub fn fingerprint(&self) -> String {
+        let mut print = Fingerprint::default();
+        print.number(self.settings.seed).number(self.settings.batch as u64).number(self.examples.len() as u64);
+        self.examples.iter().for_each(|example| {
+            print.sequence(example);
+        });
+        print.name()
     }
 
     /// Mean loss per reply token of the held-out examples.

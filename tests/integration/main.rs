@@ -31,6 +31,8 @@ mod text_pages;
 mod train_golden;
 #[cfg(feature = "llama")]
 mod train_lessons;
+#[cfg(feature = "llama")]
+mod train_tiny;
 mod world_corpus;
 mod world_oracle;
 mod world_properties;
