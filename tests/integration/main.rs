@@ -27,6 +27,8 @@ mod judge_replies;
 mod likeness;
 mod rehearsal;
 mod score;
+mod screens_check;
+mod screens_pictures;
 mod shared_data;
 mod stage;
 mod story;

@@ -18,7 +18,11 @@ use crate::story;
 
 /// A viewer of a story at its end, with a fixed clock.
 pub fn viewer(root: &Path, name: &str, mode: Mode) -> App {
-    let folder = story::named(name).write(&root.join(name));
+    viewer_of(story::named(name).write(&root.join(name)), mode)
+}
+
+/// A viewer of a run at its end, with a fixed clock.
+pub fn viewer_of(folder: selfreward::run::folder::RunFolder, mode: Mode) -> App {
     let settings = Settings {
         name: "ana".into(),
         theme: theme::Theme { depth: theme::Depth::True, ..Default::default() },

@@ -57,6 +57,11 @@ impl Asked {
     pub fn is_open(&self) -> bool {
         matches!(self.stand, Stand::Held | Stand::Going | Stand::Sent(_))
     }
+
+    /// Later requests on its pairs have to wait for the answer. A flag is no decision: nobody has to have seen it.
+    fn blocks(&self) -> bool {
+        self.is_open() && !matches!(&self.ask, Ask::Decide { choice: Choice::Flag, .. })
+    }
 }
 
 /// Everything asked by this viewer, oldest first, and the last entry that it had read when somebody looked at the screen.
@@ -124,7 +129,8 @@ pub fn decide(app: &mut App, pairs: Vec<PromptId>, ask: Ask, words: String, effe
 }
 
 fn put(app: &mut App, pairs: Vec<PromptId>, ask: Ask, words: String, effects: &mut Vec<Effect>) {
-    let waits = app.check.requests.open().any(|asked| asked.pairs.iter().any(|pair| pairs.contains(pair)));
+    let earlier = app.check.requests.all.iter().filter(|asked| asked.blocks());
+    let waits = earlier.into_iter().any(|asked| asked.pairs.iter().any(|pair| pairs.contains(pair)));
     // Without an engine no answer comes: an undo then speaks of the writer's last decision, whichever place it will get.
     let held = waits && (app.is_alive() || !matches!(ask, Ask::Undo(_)));
     let at = app.clock;
@@ -216,7 +222,7 @@ fn release(app: &mut App, effects: &mut Vec<Effect>) {
         }
         let touches = |other: &&Asked| other.pairs.iter().any(|pair| asked.pairs.contains(pair));
         let before = &app.check.requests.all[..place];
-        if before.iter().filter(touches).any(Asked::is_open) {
+        if before.iter().filter(touches).any(Asked::blocks) {
             continue;
         }
         if let Some(Asked { stand: Stand::Refused(_), words, .. }) = before.iter().rev().find(touches) {
