@@ -113,7 +113,9 @@ fn a_replay_opens_moves_resizes_and_gives_the_terminal_back() {
     let mut program = Program::start(&["replay", folder.path().to_str().unwrap()], home.path(), 80, 24);
     let before = program.modes();
     program.see("REPLAY");
-    for (keys, wanted) in [("7", "[7 Log]"), ("G", "REPLAY"), ("1", "[1 Live]"), ("F", "2,762 of 2,762"), ("5", "DPO loss")] {
+    for (keys, wanted) in
+        [("7", "[7 Log]"), ("G", "REPLAY"), ("1", "[1 Live]"), ("F", "2,762 of 2,762"), ("5", "DPO loss")]
+    {
         program.press(keys);
         program.see(wanted);
     }
