@@ -268,8 +268,17 @@ pub fn undo(app: &mut App, effects: &mut Vec<Effect>) -> Result<(Vec<PromptId>, 
     }
     let going: Vec<Seq> = undoing(app);
     let name = app.settings.name.clone();
-    let last = newest(app.source.head(), &name, |decision| !going.contains(&decision.seq));
-    let Some(last) = last.cloned() else { return Err("there is nothing of yours to take back".into()) };
+    let head = app.source.head();
+    let last = newest(head, &name, |decision| !going.contains(&decision.seq) && still_open(head, decision));
+    let Some(last) = last.cloned() else {
+        let past = newest(head, &name, |_| true).is_some_and(|decision| !still_open(head, decision));
+        let why = if past {
+            "what you decided before has been learnt from"
+        } else {
+            "there is nothing of yours to take back"
+        };
+        return Err(why.into());
+    };
     let mut all = vec![last.clone()];
     // A veto whose reason came a moment later stands as two decisions: both go.
     if last.decision == Decision::Veto
@@ -288,6 +297,14 @@ pub fn undo(app: &mut App, effects: &mut Vec<Effect>) -> Result<(Vec<PromptId>, 
         put(app, pairs.clone(), Ask::Undo(Some(decision.seq)), format!("take back {words}"), effects);
     }
     Ok((pairs, words))
+}
+
+/// The engine takes decisions back until the model learns from the pairs.
+fn still_open(head: &RunView, decision: &DecisionView) -> bool {
+    decision.pairs.iter().all(|decided| {
+        let round = head.round(decided.pair.iteration);
+        decided.pair.iteration == head.iteration && round.is_some_and(|round| round.training.is_none())
+    })
 }
 
 /// Decisions that this viewer has asked to take back.
@@ -313,7 +330,10 @@ pub fn redo(app: &mut App, effects: &mut Vec<Effect>) -> Result<(Vec<PromptId>, 
         .collect();
     let name = app.settings.name.clone();
     let head = app.source.head();
-    let mine = || head.decisions.iter().filter(|decision| decision.by == name && decision.status().is_some());
+    let mine = || {
+        let own = |d: &&DecisionView| d.by == name && d.status().is_some() && still_open(head, d);
+        head.decisions.iter().filter(own)
+    };
     let undone = |decision: &DecisionView| {
         (decision.undone || going.contains(&decision.seq)) && !restoring.contains(&decision.seq)
     };
