@@ -17,6 +17,8 @@ pub mod filter;
 pub mod lines;
 pub mod look;
 pub mod metrics;
+#[cfg(feature = "llama")]
+pub mod model;
 pub mod open;
 pub mod output;
 pub mod pairs;
@@ -79,6 +81,14 @@ fn run(arguments: Arguments, output: &mut Output) -> anyhow::Result<()> {
         Command::Doctor(args) => look::doctor(&root()?, &args, output),
         Command::Man(args) => shell::man(Arguments::command(), &args, output),
         Command::Completions(args) => shell::completions(Arguments::command(), &args, output),
+        #[cfg(feature = "llama")]
+        Command::Generate(args) => model::write(&args, output),
+        #[cfg(feature = "llama")]
+        Command::Logprobs(args) => model::score(&args, output),
+        #[cfg(feature = "llama")]
+        Command::Bench(args) => model::measure(&args, output),
+        #[cfg(feature = "llama")]
+        Command::Model(command) => model::model(&command, output),
         Command::Engine(args) => start::engine(&args),
         Command::Gate(args) => requests::gate(&root()?, &args, output),
         // What is left are requests to the engine.

@@ -19,7 +19,7 @@ pub const SCHEMA: u32 = 1;
 
 /// Where a command prints.
 pub struct Output {
-    out: Box<dyn Write>,
+    out: Box<dyn Write + Send>,
     err: Box<dyn Write>,
     /// Cells of a line where a person reads on a terminal.
     width: Option<usize>,
@@ -36,6 +36,11 @@ impl Output {
     /// Writes markup or data that is safe as it is.
     pub fn raw(&mut self, text: &str) -> Result<()> {
         gone(self.out.write_all(text.as_bytes()))
+    }
+
+    /// For a command that writes its own output as it goes.
+    pub fn writer(&mut self) -> &mut (dyn Write + Send) {
+        self.out.as_mut()
     }
 
     /// One line for people.

@@ -255,18 +255,26 @@ impl Caught {
     }
 }
 
-/// Whether this program can play the model that is asked for.
+/// Whether this program can play the model that is asked for; asked before there is a folder.
 fn check_policy(settings: &Settings) -> Result<()> {
     match settings.run.policy {
         PolicyKind::Rehearsal => Ok(()),
-        PolicyKind::Llama => Err(Failure::usage(
-            "the policy `llama` is not part of this program yet; try the scripted one: selfreward run --policy rehearsal",
+        PolicyKind::Llama if !cfg!(feature = "llama") => Err(Failure::usage(
+            "this program was built without the model (feature `llama`); try the scripted one: selfreward run --policy rehearsal",
         )),
+        PolicyKind::Llama if settings.model.base.is_none() => Err(Failure::usage(
+            "no base model is named: give a Hugging Face folder with --set model.base=DIR, or try the scripted policy: --policy rehearsal",
+        )),
+        PolicyKind::Llama => Ok(()),
     }
 }
 
 fn make_policy(settings: &Settings, materials: &Materials) -> Result<Box<dyn Policy>> {
     check_policy(settings)?;
+    #[cfg(feature = "llama")]
+    if let (PolicyKind::Llama, Some(base)) = (settings.run.policy, &settings.model.base) {
+        return Ok(Box::new(crate::llama_policy::LlamaPolicy::new(settings, Path::new(base))?));
+    }
     let policy = Rehearsal::new(settings.rehearsal.clone(), settings.run.seed, materials.prompts.clone());
     Ok(Box::new(policy))
 }

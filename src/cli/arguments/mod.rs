@@ -14,8 +14,25 @@ pub use asking::*;
 pub use looking::*;
 pub use starting::*;
 
+#[cfg(feature = "llama")]
+use crate::model::commands::{bench::BenchArgs, generate::GenerateArgs, inspect::InspectArgs, logprobs::LogprobsArgs};
+
+#[cfg(feature = "llama")]
+macro_rules! model_line {
+    () => {
+        "  model     generate, logprobs, bench, model inspect\n"
+    };
+}
+#[cfg(not(feature = "llama"))]
+macro_rules! model_line {
+    () => {
+        ""
+    };
+}
+
 /// Every command by what it is for: a list of thirty would not fit a screen. A test compares it with the commands.
-const HELP: &str = "\
+const HELP: &str = concat!(
+    "\
 {about}
 
 Usage: selfreward [--runs DIR] COMMAND …
@@ -25,13 +42,17 @@ Usage: selfreward [--runs DIR] COMMAND …
   decide    check, keep, veto, swap, tie, score, defer, flag, undo, redo,
             note, ack, gate
   take out  export, metrics
+",
+    model_line!(),
+    "\
   set up    config, doctor, man, completions
 
 `selfreward COMMAND --help` tells more about one of them.
 
 {options}
 Exit codes: 0 well, 1 error, 2 usage, 3 alarm (--fail-on), 4 no such run
-";
+"
+);
 
 /// A language model trains itself on its own judgements; you supervise it here.
 #[derive(Debug, Parser)]
@@ -42,6 +63,13 @@ pub struct Arguments {
     pub runs: Option<PathBuf>,
     #[command(subcommand)]
     pub command: Command,
+}
+
+#[cfg(feature = "llama")]
+#[derive(Debug, Subcommand)]
+pub enum ModelCommand {
+    /// What a model's folder holds, and whether it can be used
+    Inspect(InspectArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -104,6 +132,19 @@ pub enum Command {
     Gate(GateArgs),
     /// How a judge's scores agree with reference scores of the same responses
     Metrics(MetricsArgs),
+    /// Let a model write
+    #[cfg(feature = "llama")]
+    Generate(GenerateArgs),
+    /// Log-probs of given texts under a model
+    #[cfg(feature = "llama")]
+    Logprobs(LogprobsArgs),
+    /// How fast this machine writes and scores
+    #[cfg(feature = "llama")]
+    Bench(BenchArgs),
+    /// About a model's folder
+    #[cfg(feature = "llama")]
+    #[command(subcommand)]
+    Model(ModelCommand),
     /// The settings: what is in force and where it comes from
     Config(ConfigArgs),
     /// What this terminal and machine can do
