@@ -30,9 +30,9 @@ fn say(what: &str, mut times: Vec<Duration>) {
 }
 
 fn main() {
-    let path = std::env::args().nth(1).expect("the folder of a run");
-    let mut app =
-        App::new(Source::open(RunFolder::at(path)), Mode::Replay { second_opinion: false }, Settings::default());
+    let root = tempfile::tempdir().unwrap();
+    let folder = story::named("gate").write(root.path());
+    let mut app = App::new(Source::open(folder), Mode::Replay { second_opinion: false }, Settings::default());
     app.source.read_all().unwrap();
     app.size = (120, 40);
     let mut terminal = Terminal::new(TestBackend::new(120, 40)).unwrap();
