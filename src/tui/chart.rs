@@ -13,49 +13,9 @@ use crate::text::axis::Axis;
 use crate::tui::dots::Dots;
 use crate::tui::figures::{Zone, columns, count, duration, fit, number};
 use crate::tui::screen::line;
+use crate::tui::smoothing::smoothed;
+pub use crate::tui::smoothing::{Look, XAxis, extent, trend, value};
 use crate::tui::theme::{Role, Symbols, Theme};
-
-/// What stands on the x axis.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum XAxis {
-    #[default]
-    Step,
-    /// Time of day.
-    Wall,
-    /// Time since the first point.
-    Relative,
-}
-
-impl XAxis {
-    pub fn name(self) -> &'static str {
-        match self {
-            XAxis::Step => "step",
-            XAxis::Wall => "time of day",
-            XAxis::Relative => "time since start",
-        }
-    }
-}
-
-/// How all charts are looked at.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Look {
-    /// 0 (raw) to 0.99.
-    pub smoothing: f64,
-    pub log_y: bool,
-    pub x: XAxis,
-    pub envelope: bool,
-    /// The stretch of x that is shown, as shares of all.
-    pub from: f64,
-    pub to: f64,
-    /// The cursor, as a share of all x.
-    pub cursor: Option<f64>,
-}
-
-impl Default for Look {
-    fn default() -> Look {
-        Look { smoothing: 0.6, log_y: false, x: XAxis::Step, envelope: true, from: 0.0, to: 1.0, cursor: None }
-    }
-}
 
 /// One line of a chart.
 #[derive(Clone, Copy)]
@@ -76,71 +36,6 @@ pub struct Chart<'a> {
     pub y: Option<(f64, f64)>,
     /// A value to draw a faint line at.
     pub guide: Option<f64>,
-}
-
-/// A span's place on the x axis.
-fn place(span: &Span, x: XAxis, start: i64) -> f64 {
-    match x {
-        XAxis::Step => (span.first + span.last) as f64 / 2.0,
-        XAxis::Wall => span.at as f64,
-        XAxis::Relative => (span.at - start) as f64,
-    }
-}
-
-/// First and last x of these series.
-pub fn extent<'a>(series: impl IntoIterator<Item = &'a Series>, x: XAxis) -> Option<(f64, f64)> {
-    let ends = series.into_iter().filter_map(|series| Some((series.spans().front()?, series.spans().back()?)));
-    ends.map(|(first, last)| match x {
-        XAxis::Step => (first.first as f64, last.last as f64),
-        XAxis::Wall | XAxis::Relative => (place(first, x, first.at), place(last, x, first.at)),
-    })
-    .reduce(|(a, b), (low, high)| (a.min(low), b.max(high)))
-}
-
-/// Points of a series with their smoothed values: exponential, weighted by the number of points that each span stands for.
-fn smoothed(series: &Series, look: &Look) -> Vec<(f64, Span, Option<f64>)> {
-    let start = series.spans().front().map_or(0, |span| span.at);
-    let mut level: Option<f64> = None;
-    series
-        .spans()
-        .iter()
-        .map(|span| {
-            if let Some(mean) = span.mean() {
-                let keep = look.smoothing.clamp(0.0, 0.99).powf(f64::from(span.finite));
-                level = Some(level.map_or(mean, |level| level * keep + mean * (1.0 - keep)));
-            }
-            // What was broken has no value: the smoothed level stays for later, and is not drawn here.
-            (place(span, look.x, start), *span, span.mean().and(level))
-        })
-        .collect()
-}
-
-/// The last smoothed value, or the one at the cursor.
-pub fn value(series: &Series, look: &Look) -> Option<f64> {
-    let points = smoothed(series, look);
-    let Some(cursor) = look.cursor else { return points.iter().rev().find_map(|point| point.2) };
-    let (first, last) = (points.first()?.0, points.last()?.0);
-    let wanted = first + (last - first) * cursor;
-    points
-        .iter()
-        .filter(|point| point.2.is_some())
-        .min_by(|a, b| (a.0 - wanted).abs().total_cmp(&(b.0 - wanted).abs()))?
-        .2
-}
-
-/// Whether the curve rises or falls lately, as a mark.
-pub fn trend(series: &Series) -> &'static str {
-    let spans = series.spans();
-    let means: Vec<f64> = spans.iter().rev().take(20).filter_map(|span| span.mean()).collect();
-    let (new, old) = means.split_at(means.len() / 2);
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
-    let (new, old) = (mean(new), mean(old));
-    let size = new.abs().max(old.abs()).max(1e-12);
-    match (new - old) / size {
-        change if means.len() < 4 || change.abs() < 0.01 => "=",
-        change if change > 0.0 => "▲",
-        _ => "▼",
-    }
 }
 
 /// Draws a chart.
@@ -355,7 +250,8 @@ mod tests {
 
     fn shown(series: &Series, look: Look, symbols: Symbols, width: u16, height: u16) -> String {
         let theme = Theme { symbols, ..Theme::default() };
-        let chart = Chart { curves: vec![Curve { series, role: Role::Chosen, second: false }], x: None, y: None, guide: None };
+        let chart =
+            Chart { curves: vec![Curve { series, role: Role::Chosen, second: false }], x: None, y: None, guide: None };
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         terminal
             .draw(|frame| {
@@ -406,17 +302,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn smoothing_does_not_change_when_the_series_is_thinned() {
-        let look = Look { smoothing: 0.9, ..Look::default() };
-        let mut values = Vec::new();
-        for points in [1000u64, 1100, 5000] {
-            let mut series = Series::default();
-            (0..points).for_each(|x| series.push(x, 0, ((x * 7919) % 100) as f64));
-            values.push(value(&series, &look).unwrap());
-        }
-        assert!(values.iter().all(|value| (value - 49.5).abs() < 25.0), "{values:?}");
     }
 }

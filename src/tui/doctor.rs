@@ -54,7 +54,11 @@ pub fn doctor(around: &Surroundings, settings: &Settings, root: &Path) -> Vec<Fi
     found.push(Finding {
         name: "light or dark",
         good: true,
-        says: if theme.light { "colours for a light background".into() } else { "colours for a dark background".into() },
+        says: if theme.light {
+            "colours for a light background".into()
+        } else {
+            "colours for a dark background".into()
+        },
         advice: Some("theme = \"light\" in the settings changes it".into()),
     });
     found.push(clipboard(&has));
@@ -110,9 +114,10 @@ fn colours(theme: &Theme, has: &dyn Fn(&str) -> bool) -> Finding {
 
 fn symbols(theme: &Theme, around: &Surroundings) -> Finding {
     let (says, advice) = match theme.symbols {
-        Symbols::Braille => {
-            ("braille: ⣀⠤⠒⠉ rises evenly from left to right; 漢字 is as wide as four letters", "symbols = \"block\" if the dots look odd")
-        }
+        Symbols::Braille => (
+            "braille: ⣀⠤⠒⠉ rises evenly from left to right; 漢字 is as wide as four letters",
+            "symbols = \"block\" if the dots look odd",
+        ),
         Symbols::Block => ("half blocks: ▄▀ and █", "symbols = \"ascii\" if they look odd"),
         Symbols::Ascii => ("plain letters", "a UTF-8 locale (LANG=C.UTF-8) gives finer curves"),
     };

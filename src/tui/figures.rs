@@ -231,7 +231,7 @@ mod tests {
             (0.0, 3, "0"),
             (f64::NAN, 3, "NaN"),
             (f64::INFINITY, 3, "+inf"),
-            (0.69314, 4, "0.6931"),
+            (0.12345, 4, "0.1235"),
         ] {
             assert_eq!(number(value, digits), shown);
         }

@@ -6,14 +6,14 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Seek, SeekFrom};
 
-use crate::run::entry::{Entry, Stamp};
-use crate::run::event::{Event, Level};
+use crate::run::entry::Stamp;
 use crate::run::folder::{Holder, Now, RunFolder};
 use crate::run::ids::Seq;
 use crate::run::journal::{Damage, Found, Place, Tail};
 use crate::run::view::RunView;
+pub use crate::tui::landmarks::{Mark, MarkKind, Notable};
+use crate::tui::landmarks::{mark, note};
 use crate::tui::system::{Gauge, System};
-use crate::tui::tell::{Weight, tell};
 use crate::tui::texts::Texts;
 
 /// Entries between two key frames.
@@ -31,38 +31,6 @@ struct KeyFrame {
     expected: Seq,
 }
 
-/// Something that one can jump to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
-    pub seq: Seq,
-    pub at: Stamp,
-    pub kind: MarkKind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MarkKind {
-    Stage,
-    Iteration,
-    Decision,
-    Alert(Level),
-    Checkpoint,
-    /// A number that is NaN or infinite.
-    Nan,
-    Pause,
-    End,
-}
-
-/// An event that a log shows by itself, as a sentence.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Notable {
-    pub seq: Seq,
-    pub at: Stamp,
-    pub weight: Weight,
-    pub says: String,
-}
-
-/// Sentences that are kept; the oldest go first.
-const NOTABLE: usize = 20_000;
 /// Bytes at the end of the engine's own log that are shown.
 const ENGINE_LOG: u64 = 64 << 10;
 
@@ -351,60 +319,6 @@ fn advance(folder: &RunFolder, from: &mut KeyFrame, wanted: impl Fn(Stamp, Seq) 
     } else {
         (from.place, from.expected) = (tail.place(), from.view.seq + 1);
     }
-}
-
-fn note(notable: &mut VecDeque<Notable>, entry: &Entry) {
-    // Most entries are bulk: whether one is, is decided without making its sentence.
-    let bulk = match &entry.event {
-        Event::CandidateJudged(_)
-        | Event::CandidateSampled(_)
-        | Event::PromptWritten(_)
-        | Event::PromptRefused(_)
-        | Event::PairSelected(_)
-        | Event::PromptSkipped(_)
-        | Event::ReferenceScored(_)
-        | Event::EftJudged(_)
-        | Event::HeldOutAnswered(_)
-        | Event::Duelled(_)
-        | Event::Measured(_) => true,
-        Event::DpoStep(step) => step.loss.0.is_finite(),
-        Event::SftStep(step) => step.loss.0.is_finite(),
-        _ => false,
-    };
-    if bulk {
-        return;
-    }
-    let (weight, says) = tell(&entry.event);
-    if notable.len() == NOTABLE {
-        notable.pop_front();
-    }
-    notable.push_back(Notable { seq: entry.seq, at: entry.at, weight, says });
-}
-
-fn mark(marks: &mut Vec<Mark>, entry: &Entry) {
-    let kind = match &entry.event {
-        Event::StageStarted(event) => {
-            let new = event.iteration > 0 && event.stage == crate::run::ids::Stage::Prompts;
-            if new { MarkKind::Iteration } else { MarkKind::Stage }
-        }
-        Event::PairDecided(_) => MarkKind::Decision,
-        Event::AlarmRaised(event) => MarkKind::Alert(event.level),
-        Event::CheckpointSaved(_) => MarkKind::Checkpoint,
-        Event::Paused(_) => MarkKind::Pause,
-        Event::RunFinished(_) | Event::Failed(_) | Event::Stopped(_) => MarkKind::End,
-        Event::DpoStep(event) => {
-            let finite = [event.loss, event.margin, event.logp_chosen, event.logp_rejected, event.grad_norm]
-                .iter()
-                .all(|value| value.0.is_finite());
-            if finite {
-                return;
-            }
-            MarkKind::Nan
-        }
-        Event::SftStep(event) if !(event.loss.0.is_finite() && event.grad_norm.0.is_finite()) => MarkKind::Nan,
-        _ => return,
-    };
-    marks.push(Mark { seq: entry.seq, at: entry.at, kind });
 }
 
 fn journal_bytes(folder: &RunFolder) -> u64 {

@@ -51,9 +51,10 @@ pub fn tell(event: &Event) -> (Weight, String) {
             let set = if e.held_out { "held-out" } else { "ranked" };
             (Bulk, format!("{} judged {set} answer {}.{}: {}", e.model, e.set, e.response, scored(e.score)))
         }
-        Event::EftFiltered(e) => {
-            (Notable, format!("judging examples: kept {} of {}, {} disagreed with people", e.kept, e.judged, e.disagreed))
-        }
+        Event::EftFiltered(e) => (
+            Notable,
+            format!("judging examples: kept {} of {}, {} disagreed with people", e.kept, e.judged, e.disagreed),
+        ),
         Event::PromptWritten(e) => (Bulk, format!("prompt #{} {}", e.id, quote(&e.text))),
         Event::PromptRefused(e) => (Bulk, format!("prompt refused, {}: {}", refusal(&e.why), quote(&e.text))),
         Event::CandidateSampled(e) => {
@@ -100,10 +101,13 @@ pub fn tell(event: &Event) -> (Weight, String) {
             (Notable, format!("{} measured: agrees with people on {half} of the pairs", e.model))
         }
         Event::CheckpointSaved(e) => {
-            let what = if e.finished { format!("{} saved", e.model) } else { format!("{} step {} saved", e.model, e.step) };
+            let what =
+                if e.finished { format!("{} saved", e.model) } else { format!("{} step {} saved", e.model, e.step) };
             (Notable, format!("{what}, {}", bytes(e.bytes)))
         }
-        Event::CheckpointDamaged(e) => (Warning, format!("{} can not be used: {}", one_line(&e.folder), one_line(&e.why))),
+        Event::CheckpointDamaged(e) => {
+            (Warning, format!("{} can not be used: {}", one_line(&e.folder), one_line(&e.why)))
+        }
         Event::CheckpointChosen(e) => (Notable, format!("{} is its step {}, by {}", e.model, e.step, one_line(&e.by))),
         Event::StepsAbandoned(e) => (Warning, format!("{} goes on from step {}", e.model, e.after)),
         Event::AlarmRaised(e) => {

@@ -15,8 +15,8 @@ use ratatui::crossterm::event::{
     self, DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, Event,
 };
 use ratatui::crossterm::terminal::{
-    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, SetTitle,
-    disable_raw_mode, enable_raw_mode,
+    BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
+    SetTitle, disable_raw_mode, enable_raw_mode,
 };
 use ratatui::crossterm::{cursor, execute, queue};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
@@ -83,10 +83,13 @@ impl TermGuard {
         flushed
     }
 
-    /// Forgets what is on the screen: the next frame is drawn whole.
+    /// Forgets what is on the screen: the next frame is drawn whole. Asks the terminal nothing, since not every one answers.
     pub fn clear(&mut self) -> io::Result<()> {
         self.shown = None;
-        self.terminal.clear()
+        // Both buffers are blank after this: one was just swapped out, the other has not been drawn into.
+        self.terminal.swap_buffers();
+        queue!(self.terminal.backend_mut(), Clear(ClearType::All))?;
+        self.terminal.backend_mut().flush()
     }
 
     pub fn title(&mut self, title: &str) -> io::Result<()> {

@@ -37,6 +37,7 @@ mod tui_keys;
 mod tui_pictures;
 mod tui_screens;
 mod tui_source;
+mod tui_terminal;
 mod world_corpus;
 mod world_oracle;
 mod world_properties;

@@ -178,7 +178,9 @@ fn nothing_that_a_model_wrote_reaches_the_terminal_raw() {
     let root = tempfile::tempdir().unwrap();
     let mut app = viewer(root.path(), "hostile", Mode::Control);
     for (width, height) in [(80, 24), (120, 40), (200, 60), (40, 10)] {
-        for keys in ["1", "2", "3", "4", "5", "6", "7", "v v v", "8", "?", "Esc", ":", "Esc y", "Esc 4 o", "4 b", "2 J J J"] {
+        for keys in
+            ["1", "2", "3", "4", "5", "6", "7", "v v v", "8", "?", "Esc", ":", "Esc y", "Esc 4 o", "4 b", "2 J J J"]
+        {
             press(&mut app, keys);
             update(&mut app, Msg::Resize(width, height));
             let bytes = painted(&app, width, height).unwrap();

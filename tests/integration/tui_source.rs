@@ -34,7 +34,11 @@ fn every_moment_is_the_fold_of_what_came_before_forwards_and_backwards() {
             at = at.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let wanted = (at >> 33) % (last + 3);
             source.seek(wanted);
-            assert_eq!(source.view(), &fold(&entries[..wanted.min(last) as usize]), "key frames every {every}, at {wanted}");
+            assert_eq!(
+                source.view(),
+                &fold(&entries[..wanted.min(last) as usize]),
+                "key frames every {every}, at {wanted}"
+            );
             // A step on from there is the same as a jump.
             source.seek(wanted + 1);
             assert_eq!(source.view().seq, (wanted + 1).min(last));
@@ -123,7 +127,9 @@ fn places_are_found_as_people_write_them() {
     let step = after(&source, "M2:dpo:9").unwrap();
     assert!(matches!(&entries[step].event, Event::DpoStep(event) if (event.step, event.iteration) == (9, 1)));
     let judge = after(&source, "M3:judge").unwrap();
-    assert!(matches!(&entries[judge].event, Event::StageStarted(event) if event.iteration == 2 && event.stage.name() == "judge"));
+    assert!(
+        matches!(&entries[judge].event, Event::StageStarted(event) if event.iteration == 2 && event.stage.name() == "judge")
+    );
     let pair = source.head().rounds[1].pairs().next().unwrap().0;
     let found = after(&source, &format!("#{pair}")).unwrap();
     assert!(matches!(&entries[found].event, Event::PairSelected(event) if event.id == pair));

@@ -35,11 +35,15 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App, other: &Source) {
     let [heading, charts, below] =
         area.layout(&Layout::vertical([Constraint::Length(1), Constraint::Fill(1), Constraint::Fill(1)]));
     let name = |source: &Source| visible(&source.folder.name());
-    lines(frame, heading, [Line::from(vec![
-        Span::styled(format!(" A {}", name(&app.source)), app.theme.style(Role::Chosen)),
-        Span::styled(format!("   B {} (dotted)", name(other)), app.theme.style(Role::Rejected)),
-        Span::styled("   T lets B lead, D shows all settings, j k other prompts", app.theme.style(Role::Dim)),
-    ])]);
+    lines(
+        frame,
+        heading,
+        [Line::from(vec![
+            Span::styled(format!(" A {}", name(&app.source)), app.theme.style(Role::Chosen)),
+            Span::styled(format!("   B {} (dotted)", name(other)), app.theme.style(Role::Rejected)),
+            Span::styled("   T lets B lead, D shows all settings, j k other prompts", app.theme.style(Role::Dim)),
+        ])],
+    );
     let [loss, margin] = charts.layout(&Layout::horizontal([Constraint::Fill(1); 2]));
     curve(frame, loss, app, other, Signal::DpoLoss);
     curve(frame, margin, app, other, Signal::RewardMargin);
@@ -56,7 +60,8 @@ fn curve(frame: &mut Frame, area: Rect, app: &App, other: &Source, signal: Signa
     };
     let look = &app.train.look;
     let (a, b) = (app.view().curves.get(model, signal), other.view().curves.get(model, signal));
-    let shown = |series: Option<&Series>| series.and_then(|series| value(series, look)).map_or("–".into(), |v| number(v, 3));
+    let shown =
+        |series: Option<&Series>| series.and_then(|series| value(series, look)).map_or("–".into(), |v| number(v, 3));
     let title = format!("{} {model}  A {}  B {}", signal.label(), shown(a), shown(b));
     let inside = boxed(frame, area, app, &title, signal == Signal::DpoLoss);
     let mut curves: Vec<Curve> = Vec::new();
@@ -105,11 +110,14 @@ fn differences(frame: &mut Frame, area: Rect, app: &App, other: &Source) {
     let title = if app.compare.all { "settings and results" } else { "settings and results that differ" };
     let inside = boxed(frame, area, app, title, false);
     let mut rows: Vec<(String, String, String)> = Vec::new();
-    for table in [|view: &RunView| {
-        let mut out = Vec::new();
-        flat(&view.config, "", &mut out);
-        out
-    }, results] {
+    for table in [
+        |view: &RunView| {
+            let mut out = Vec::new();
+            flat(&view.config, "", &mut out);
+            out
+        },
+        results,
+    ] {
         let (a, b) = (table(app.view()), table(other.view()));
         let find = |all: &[(String, String)], name: &str| {
             all.iter().find(|(other, _)| other == name).map_or("–".to_string(), |(_, value)| value.clone())
@@ -158,7 +166,8 @@ fn same_prompt(frame: &mut Frame, area: Rect, app: &App, other: &Source) {
     let inside = boxed(frame, area, app, &format!("prompt #{id} in both runs"), false);
     let width = usize::from(inside.width).saturating_sub(2);
     let prompt = prompt_of(&app.source, id).unwrap_or_default();
-    let mut out = vec![Line::from(Span::styled(format!(" {}", fit(&one_line(&prompt), width)), app.theme.style(Role::Strong)))];
+    let mut out =
+        vec![Line::from(Span::styled(format!(" {}", fit(&one_line(&prompt), width)), app.theme.style(Role::Strong)))];
     let half = usize::from(inside.height).saturating_sub(3) / 2;
     for (mark, role, source) in [("A", Role::Chosen, &app.source), ("B", Role::Rejected, other)] {
         let view = source.view();
@@ -168,9 +177,9 @@ fn same_prompt(frame: &mut Frame, area: Rect, app: &App, other: &Source) {
             out.push(Line::from(Span::styled(format!(" {mark} {says}"), app.theme.style(role))));
             continue;
         };
-        let candidate = view.round(id.iteration).and_then(|round| {
-            Some(round.prompts.get(id.number as usize)?.candidates.get(pair.chosen as usize)?.seq)
-        });
+        let candidate = view
+            .round(id.iteration)
+            .and_then(|round| Some(round.prompts.get(id.number as usize)?.candidates.get(pair.chosen as usize)?.seq));
         let text = candidate.and_then(|seq| source.texts.text(seq)).unwrap_or_default();
         let head = format!(" {mark} chosen {}  {}", number(pair.chosen_score, 3), pair.status.name());
         out.push(Line::from(Span::styled(head, app.theme.style(role))));

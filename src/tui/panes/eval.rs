@@ -94,7 +94,12 @@ const CELL: usize = 14;
 pub fn draw(frame: &mut Frame, area: Rect, app: &App) {
     let found = models(app);
     if found.is_empty() {
-        return empty(frame, area, app, "No model is measured yet. Each one is, after it is made; 1 shows how far the run is.");
+        return empty(
+            frame,
+            area,
+            app,
+            "No model is measured yet. Each one is, after it is made; 1 shows how far the run is.",
+        );
     }
     let chosen = selected(app, &found);
     let panes = plan(area, app.zoom, app.eval.focus);
@@ -135,7 +140,8 @@ fn plan(area: Rect, zoom: bool, focus: usize) -> Vec<(usize, Rect)> {
 }
 
 fn table(frame: &mut Frame, area: Rect, app: &App, found: &[Measured], chosen: usize, focused: bool) {
-    let titles = ["the judge against held-out human rankings, and the answers", "judge against humans, answers", "measures"];
+    let titles =
+        ["the judge against held-out human rankings, and the answers", "judge against humans, answers", "measures"];
     let inside = boxed(frame, area, app, &title(area.width, &titles), focused);
     let names = NAME.min(usize::from(inside.width).saturating_sub(CELL));
     let room = (usize::from(inside.width).saturating_sub(names) / CELL).max(1);

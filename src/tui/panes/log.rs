@@ -194,7 +194,11 @@ fn details<'a>(app: &App, alarm: &AlarmRaised, width: u16) -> Vec<Line<'a>> {
     let (value, threshold) = (number(alarm.value.0, 3), number(alarm.threshold.0, 3));
     let mut all = vec![Line::from(Span::styled("─".repeat(width + 2), app.theme.style(Role::Dim)))];
     let mut part = |text: String, role: Role| {
-        all.extend(wrap(&text, width).into_iter().map(|piece| Line::from(Span::styled(format!(" {piece}"), app.theme.style(role)))));
+        all.extend(
+            wrap(&text, width)
+                .into_iter()
+                .map(|piece| Line::from(Span::styled(format!(" {piece}"), app.theme.style(role)))),
+        );
     };
     part(one_line(&alarm.says), Role::Strong);
     part(format!("{value} against the limit {threshold}, over {}", one_line(&alarm.window)), Role::Dim);
@@ -268,7 +272,9 @@ fn open(app: &mut App) {
     drop(rows);
     match row {
         Some(row) if row.seq > 0 && (app.is_replay() || app.source.is_held()) => app.source.seek(row.seq - 1),
-        Some(row) if row.seq > 0 => app.say(Role::Dim, format!("event {}: `go` seq:{} shows the run before it", row.seq, row.seq)),
+        Some(row) if row.seq > 0 => {
+            app.say(Role::Dim, format!("event {}: `go` seq:{} shows the run before it", row.seq, row.seq))
+        }
         Some(_) | None => {}
     }
 }
@@ -280,7 +286,8 @@ fn show_evidence(app: &mut App, evidence: &str) {
         app.screen = Screen::Gen;
         return;
     }
-    let (model, step) = evidence.split_once(':').map_or((evidence, None), |(model, step)| (model, step.parse::<f64>().ok()));
+    let (model, step) =
+        evidence.split_once(':').map_or((evidence, None), |(model, step)| (model, step.parse::<f64>().ok()));
     let Ok(model) = model.parse() else {
         return app.say(Role::Dim, format!("look at {}", one_line(evidence)));
     };

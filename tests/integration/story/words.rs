@@ -51,7 +51,7 @@ pub const HOSTILE: [&str; 10] = [
 
 impl Teller {
     pub fn prompt_text(&mut self, number: u32) -> String {
-        if self.plot.illness == Illness::Hostile && number % 3 == 0 {
+        if self.plot.illness == Illness::Hostile && number.is_multiple_of(3) {
             return HOSTILE[number as usize % HOSTILE.len()].to_string();
         }
         let ask = ASKS[number as usize % ASKS.len()];

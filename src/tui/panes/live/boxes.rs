@@ -60,15 +60,7 @@ fn curves(frame: &mut Frame, area: Rect, app: &App, focused: bool, title: &str, 
 }
 
 /// A chart with its latest value in the title; a second signal is the rejected side.
-fn one_chart(
-    frame: &mut Frame,
-    area: Rect,
-    app: &App,
-    focused: bool,
-    name: &str,
-    model: Model,
-    signals: &[Signal],
-) {
+fn one_chart(frame: &mut Frame, area: Rect, app: &App, focused: bool, name: &str, model: Model, signals: &[Signal]) {
     let view = app.view();
     let look = &app.train.look;
     let found: Vec<(Signal, &Series)> =
@@ -172,7 +164,8 @@ fn whole(share: f64) -> String {
 
 fn scores(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
     let view = app.view();
-    let tally = view.rounds.iter().rev().find(|round| round.judge.replies > 0).map(|round| (round.iteration, &round.judge));
+    let tally =
+        view.rounds.iter().rev().find(|round| round.judge.replies > 0).map(|round| (round.iteration, &round.judge));
     let title = tally.map_or("judge scores".into(), |(iteration, _)| format!("judge scores, iteration {iteration}"));
     let inside = boxed(frame, area, app, &title, focused);
     let Some((_, tally)) = tally else {
@@ -241,10 +234,7 @@ fn system(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
         .into_iter()
         .collect();
     all.extend(rows.into_iter().map(|(name, text)| {
-        Line::from(vec![
-            Span::styled(format!(" {name:<8}"), app.theme.style(Role::Dim)),
-            Span::raw(fit(&text, width)),
-        ])
+        Line::from(vec![Span::styled(format!(" {name:<8}"), app.theme.style(Role::Dim)), Span::raw(fit(&text, width))])
     }));
     lines(frame, inside, all);
 }
