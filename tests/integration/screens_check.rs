@@ -252,11 +252,11 @@ fn every_key_of_the_spot_check_asks_for_what_it_says() {
             &["veto 2:0 after 1000 ms, seen nothing", "veto 2:0 for length, seen +1"],
         ),
         ("a digit later shows its screen", "x LATER 2", &["veto 2:0 after 1000 ms, seen nothing"]),
-        ("a score", "e 2 Enter", &["edit { candidate: 2, score: 2.0 } 2:0 after 3000 ms, seen nothing"]),
+        ("a score", "e 2 Enter", &["edit { candidate: 3, score: 2.0 } 2:0 after 3000 ms, seen nothing"]),
         (
             "half a point less for the other side",
             "e Tab - Enter",
-            &["edit { candidate: 3, score: 1.5 } 2:0 after 4000 ms, seen nothing"],
+            &["edit { candidate: 0, score: 1.5 } 2:0 after 4000 ms, seen nothing"],
         ),
         ("undo of what is known names it", "x ENGINE u", &["veto 2:0 after 1000 ms, seen nothing", "undo +1"]),
         ("undo of what is not known waits", "x u", &["veto 2:0 after 1000 ms, seen nothing"]),
@@ -269,7 +269,14 @@ fn every_key_of_the_spot_check_asks_for_what_it_says() {
         (
             "and comes back with it",
             "x 3 ENGINE ENGINE u ENGINE U",
-            &["veto 2:0 after 1000 ms, seen nothing", "veto 2:0 for gaming, seen +1", "undo +2", "undo +1", "redo +1"],
+            &[
+                "veto 2:0 after 1000 ms, seen nothing",
+                "veto 2:0 for gaming, seen +1",
+                "undo +2",
+                "undo +1",
+                "redo +1",
+                "redo +2",
+            ],
         ),
         (
             "undo as often as one likes",

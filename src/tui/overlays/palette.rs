@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use tui_input::Input;
 
 use crate::tui::app::App;
-use crate::tui::figures::left;
+use crate::tui::figures::{fit, left};
 use crate::tui::keys::{BINDINGS, Binding};
 use crate::tui::overlays::Next;
 use crate::tui::overlays::prompt::{draw_input, edit, window};
@@ -127,12 +127,12 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App, state: &State) {
     let shown = found.iter().enumerate().skip((row + 1).saturating_sub(room)).take(room).map(|(place, binding)| {
         let role = if place == row { Role::Selected } else { Role::Plain };
         Line::from(vec![
-            Span::styled(left(&format!(" {}", binding.name), 21), app.theme.style(role)),
+            Span::styled(left(&format!(" {}", binding.name), 20), app.theme.style(role)),
             Span::styled(
-                format!(" {}", left(&app.settings.keys.keys_of(binding).join(" "), 12)),
+                format!(" {}", left(&app.settings.keys.keys_of(binding).join(" "), 10)),
                 app.theme.style(Role::Focus),
             ),
-            Span::styled(binding.help, app.theme.style(Role::Dim)),
+            Span::styled(fit(binding.help, usize::from(below.width).saturating_sub(31)), app.theme.style(Role::Dim)),
         ])
     });
     lines(frame, below, shown);

@@ -121,7 +121,7 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App, state: &State) {
     }
     let says = if hidden { "blind: what it makes of the pair comes after".into() } else { outcome(app, state) };
     all.push(Line::from(Span::styled(fit(&format!(" {says}"), width), app.theme.style(Role::Human))));
-    let keys = " 0-5 score  + - half a point  Tab another answer  Enter sends  Esc leaves";
+    let keys = " 0-5 score  + - half a point  Tab next answer  Enter sends  Esc leaves";
     all.push(Line::from(Span::styled(fit(keys, width), app.theme.style(Role::Dim))));
     lines(frame, inside, all);
 }

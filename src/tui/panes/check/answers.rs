@@ -176,19 +176,24 @@ pub fn draw_one(frame: &mut Frame, area: Rect, app: &App, id: PromptId) {
     scrolled(frame, inside, app, side_lines(app, &both, side, usize::from(area.width).saturating_sub(4)));
 }
 
-/// Forty columns: one line of head, then one answer; Tab shows the other.
+/// Forty columns: the head, the prompt, then one answer; Tab shows the other, then the judge.
 pub fn draw_compact(frame: &mut Frame, area: Rect, app: &App, id: PromptId) {
     let Some(both) = both(app, id) else { return };
     let side = usize::from(app.check.focus == Pane::Right);
     let width = usize::from(area.width);
     let [top, answer] = area.layout(&ratatui::layout::Layout::vertical([
-        ratatui::layout::Constraint::Length(area.height.min(3)),
+        ratatui::layout::Constraint::Length(area.height.min(4)),
         ratatui::layout::Constraint::Fill(1),
     ]));
     head::draw(frame, Rect { height: top.height.min(2), ..top }, app, id);
     let (text, role) = title(app, id, &both, side, width + 4);
-    if top.height > 2 {
-        let at = Rect { y: top.y + 2, height: 1, ..top };
+    if app.check.focus == Pane::Why {
+        let rest = Rect { y: top.y + top.height.min(2), height: area.height - top.height.min(2), ..area };
+        return crate::tui::panes::check::why::draw(frame, rest, app, id);
+    }
+    if top.height > 3 {
+        head::prompt(frame, Rect { y: top.y + 2, height: 1, ..top }, app, id);
+        let at = Rect { y: top.y + 3, height: 1, ..top };
         crate::tui::screen::line(
             frame,
             at,
@@ -205,7 +210,7 @@ pub fn depth(app: &App, id: PromptId) -> usize {
     if compact(app) {
         let width = usize::from(area.width).saturating_sub(2);
         let longest = (0..2).map(|side| side_lines(app, &both, side, width).len()).max().unwrap_or(0);
-        return longest.saturating_sub(usize::from(area.height.saturating_sub(3)));
+        return longest.saturating_sub(usize::from(area.height.saturating_sub(4)));
     }
     let plan = plan(area);
     let whole = app.zoom || app.check.show == Show::Inline;

@@ -131,8 +131,14 @@ pub fn decide(app: &mut App, pairs: Vec<PromptId>, ask: Ask, words: String, effe
 fn put(app: &mut App, pairs: Vec<PromptId>, ask: Ask, words: String, effects: &mut Vec<Effect>) {
     let earlier = app.check.requests.all.iter().filter(|asked| asked.blocks());
     let waits = earlier.into_iter().any(|asked| asked.pairs.iter().any(|pair| pairs.contains(pair)));
-    // Without an engine no answer comes: an undo then speaks of the writer's last decision, whichever place it will get.
-    let held = waits && (app.is_alive() || !matches!(ask, Ask::Undo(_)));
+    let held = waits
+        && match ask {
+            Ask::Decide { .. } => true,
+            // Without an engine no answer comes: the undo then speaks of the writer's last decision, whichever place that will get.
+            Ask::Undo(None) => app.is_alive(),
+            // They name what they are about, so nothing unseen can be overwritten.
+            Ask::Undo(Some(_)) | Ask::Redo(_) => false,
+        };
     let at = app.clock;
     let asked = Asked { pairs, ask, stand: Stand::Held, at, words, taken_back: false, command: None };
     app.check.requests.all.push(asked);
@@ -268,8 +274,17 @@ pub fn undo(app: &mut App, effects: &mut Vec<Effect>) -> Result<(Vec<PromptId>, 
     }
     let going: Vec<Seq> = undoing(app);
     let name = app.settings.name.clone();
-    let last = newest(app.source.head(), &name, |decision| !going.contains(&decision.seq));
-    let Some(last) = last.cloned() else { return Err("there is nothing of yours to take back".into()) };
+    let head = app.source.head();
+    let last = newest(head, &name, |decision| !going.contains(&decision.seq) && still_open(head, decision));
+    let Some(last) = last.cloned() else {
+        let past = newest(head, &name, |_| true).is_some_and(|decision| !still_open(head, decision));
+        let why = if past {
+            "what you decided before has been learnt from"
+        } else {
+            "there is nothing of yours to take back"
+        };
+        return Err(why.into());
+    };
     let mut all = vec![last.clone()];
     // A veto whose reason came a moment later stands as two decisions: both go.
     if last.decision == Decision::Veto
@@ -288,6 +303,14 @@ pub fn undo(app: &mut App, effects: &mut Vec<Effect>) -> Result<(Vec<PromptId>, 
         put(app, pairs.clone(), Ask::Undo(Some(decision.seq)), format!("take back {words}"), effects);
     }
     Ok((pairs, words))
+}
+
+/// The engine takes decisions back until the model learns from the pairs.
+fn still_open(head: &RunView, decision: &DecisionView) -> bool {
+    decision.pairs.iter().all(|decided| {
+        let round = head.round(decided.pair.iteration);
+        decided.pair.iteration == head.iteration && round.is_some_and(|round| round.training.is_none())
+    })
 }
 
 /// Decisions that this viewer has asked to take back.
@@ -313,7 +336,10 @@ pub fn redo(app: &mut App, effects: &mut Vec<Effect>) -> Result<(Vec<PromptId>, 
         .collect();
     let name = app.settings.name.clone();
     let head = app.source.head();
-    let mine = || head.decisions.iter().filter(|decision| decision.by == name && decision.status().is_some());
+    let mine = || {
+        let own = |d: &&DecisionView| d.by == name && d.status().is_some() && still_open(head, d);
+        head.decisions.iter().filter(own)
+    };
     let undone = |decision: &DecisionView| {
         (decision.undone || going.contains(&decision.seq)) && !restoring.contains(&decision.seq)
     };

@@ -168,7 +168,7 @@ fn rows(app: &App) -> (Vec<PromptId>, usize) {
         Column::Suspicion => rows.sort_by(|(_, a), (_, b)| b.suspicion.total_cmp(&a.suspicion)),
         Column::Margin => rows.sort_by(|(_, a), (_, b)| b.margin.total_cmp(&a.margin)),
         Column::Length => rows.sort_by(|(_, a), (_, b)| b.length_ratio.total_cmp(&a.length_ratio)),
-        Column::Status => rows.sort_by(|(_, a), (_, b)| b.status.cmp(&a.status)),
+        Column::Status => rows.sort_by_key(|(_, pair)| std::cmp::Reverse(pair.status)),
         Column::Who => rows.sort_by_cached_key(|(_, pair)| std::cmp::Reverse(who(view, pair))),
     }
     if list.reversed {
