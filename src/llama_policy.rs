@@ -1,1 +1,244 @@
-//! (being written)
+//! The engine's policy with a real Llama: it writes with packed weights and learns with differentiable ones.
+//!
+//! Glue only. One set of weights is held: in the module while nothing is learnt, in the lesson while something is; the packed
+//! form that writes is made when it is needed and dropped when weights are about to change. No tensor leaves this module.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use burn::tensor::{DType, Device};
+
+use crate::engine::policy::{
+    Ask, Example, Flow, Identity, Lesson, LogProb, Policy, PreferenceReport, Reply, Seat, StepReport,
+};
+use crate::engine::settings::{Reference, Settings};
+use crate::model::device::{self, Chosen, DeviceChoice};
+use crate::model::folder::{self, Companions, Folder};
+use crate::model::llama::Llama;
+use crate::model::packed::engine::EngineSettings;
+use crate::model::sampler::{Sampler, SamplerSettings};
+use crate::model::shape::Shape;
+use crate::model::tokenizer::Tokenizer;
+use crate::train::batch::Sequence;
+use crate::train::log_probs;
+use crate::train::state;
+use crate::train::workers::Workers;
+
+mod lesson;
+mod writing;
+
+use lesson::Course;
+
+/// A model that writes and learns in this process.
+#[derive(Debug)]
+pub struct LlamaPolicy {
+    base: PathBuf,
+    chosen: Chosen,
+    threads: usize,
+    reference: Reference,
+    model: Option<Model>,
+    course: Option<Course>,
+}
+
+/// A loaded model. Its weights are away while a lesson has them.
+#[derive(Debug)]
+struct Model {
+    shape: Shape,
+    tokenizer: Tokenizer,
+    companions: Companions,
+    weights: Option<(Llama, Workers)>,
+    sampler: Option<Sampler>,
+}
+
+impl LlamaPolicy {
+    /// With the base model in this folder. Nothing is loaded yet.
+    pub fn new(settings: &Settings, base: &Path) -> Result<LlamaPolicy> {
+        let choice: DeviceChoice = settings.model.device.parse().map_err(anyhow::Error::msg).context("model.device")?;
+        Ok(LlamaPolicy {
+            base: base.to_owned(),
+            chosen: device::choose(choice)?,
+            threads: settings.model.threads as usize,
+            reference: settings.dpo.reference,
+            model: None,
+            course: None,
+        })
+    }
+
+    fn model(&self) -> Result<&Model> {
+        self.model.as_ref().context("no model has been loaded")
+    }
+}
+
+impl Model {
+    fn open(path: &Path, device: &Device, workers: Workers) -> Result<Model> {
+        let folder = Folder::open(path)?;
+        let tokenizer = Tokenizer::open(path)?;
+        let (words, rows) = (tokenizer.vocabulary(), folder.shape.vocab);
+        ensure!(words <= rows, "the tokenizer has {words} words, the model's embedding {rows} rows");
+        let llama = Llama::load(&folder.shape, &folder, DType::F32, device)?;
+        Ok(Model {
+            companions: folder.companions()?,
+            shape: folder.shape,
+            tokenizer,
+            weights: Some((llama, workers)),
+            sampler: None,
+        })
+    }
+
+    fn weights(&self) -> Result<(&Llama, &Workers)> {
+        let (llama, workers) = self.weights.as_ref().context("the weights are being trained")?;
+        Ok((llama, workers))
+    }
+
+    /// The packed form of the present weights.
+    fn sampler(&mut self, threads: usize) -> Result<(&mut Sampler, &Tokenizer)> {
+        let sampler = match self.sampler.take() {
+            Some(sampler) => sampler,
+            None => {
+                let weights = self.weights()?.0.to_weights()?;
+                let engine = EngineSettings { threads, ..EngineSettings::default() };
+                Sampler::new(&weights, &self.shape, &SamplerSettings { engine, ..SamplerSettings::default() })?
+            }
+        };
+        Ok((self.sampler.insert(sampler), &self.tokenizer))
+    }
+
+    fn log_probs(&self, sequences: &[Sequence]) -> Result<Vec<Vec<f32>>> {
+        let (llama, workers) = self.weights()?;
+        let rows: Vec<&Sequence> = sequences.iter().collect();
+        log_probs::log_probs(llama, &rows, workers, lesson::most_positions(&self.shape))
+    }
+}
+
+impl Policy for LlamaPolicy {
+    fn identity(&self) -> Identity {
+        let threads = match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        };
+        Identity {
+            device: self.chosen.kind.to_string(),
+            device_why: self.chosen.why.clone(),
+            versions: vec![("selfreward".into(), env!("CARGO_PKG_VERSION").into()), ("burn".into(), "0.22.1".into())],
+            threads: threads as u32,
+        }
+    }
+
+    fn load(&mut self, folder: Option<&Path>) -> Result<()> {
+        // Freed before the next is read: two models at once may be more than the memory holds.
+        self.course = None;
+        let workers = match self.model.take().and_then(|model| model.weights) {
+            Some((_, workers)) => workers,
+            None => Workers::new(self.threads)?,
+        };
+        self.model = Some(Model::open(folder.unwrap_or(&self.base), &self.chosen.device, workers)?);
+        Ok(())
+    }
+
+    fn reply(&mut self, asks: &[Ask], seat: &mut dyn Seat<Reply>) -> Result<Flow> {
+        let threads = self.threads;
+        let model = self.model.as_mut().context("no model has been loaded")?;
+        let (sampler, tokenizer) = model.sampler(threads)?;
+        writing::reply(sampler, tokenizer, asks, seat)
+    }
+
+    fn log_probs(&mut self, items: &[Example]) -> Result<Vec<LogProb>> {
+        let model = self.model()?;
+        let most = model.shape.max_positions;
+        let sequences = items
+            .iter()
+            .map(|item| lesson::sequence(&model.tokenizer, item, most))
+            .collect::<Result<Vec<Sequence>>>()?;
+        let scored = model.log_probs(&sequences)?;
+        Ok(scored.iter().map(|own| LogProb { sum: log_probs::sum(own), tokens: own.len() as u32 }).collect())
+    }
+
+    fn begin(&mut self, lesson: Lesson, from: Option<(&Path, u64)>) -> Result<u64> {
+        ensure!(self.course.is_none(), "a lesson is under way already");
+        let reference = self.reference;
+        let model = self.model.as_mut().context("no model has been loaded")?;
+        model.sampler = None;
+        // Made while the weights that the lesson starts from are still here: they may be the reference.
+        let plan = lesson::plan(lesson, model, reference)?;
+        let (llama, workers) = model.weights.take().context("the weights are away")?;
+        let llama = match from {
+            None => llama,
+            Some((folder, _)) => {
+                drop(llama);
+                let folder = Folder::open(folder)?;
+                ensure!(folder.shape == model.shape, "the checkpoint {} is of another shape", folder.path.display());
+                Llama::load(&folder.shape, &folder, DType::F32, &self.chosen.device)?
+            }
+        };
+        let mut course = plan.course(llama, workers)?;
+        if let Some((folder, step)) = from {
+            let lesson = course.fingerprint();
+            state::restore(folder, step, course.pupil_mut(), &lesson)
+                .with_context(|| format!("going on from {}", folder.display()))?;
+        }
+        let steps = course.pupil().steps;
+        self.course = Some(course);
+        Ok(steps)
+    }
+
+    fn step(&mut self) -> Result<StepReport> {
+        let course = self.course.as_mut().context("no lesson has begun")?;
+        let begun = Instant::now();
+        let report = course.step()?;
+        let seconds = begun.elapsed().as_secs_f64();
+        Ok(StepReport {
+            loss: report.loss,
+            lr: report.lr,
+            grad_norm: report.grad_norm,
+            tokens: report.tokens,
+            tokens_per_s: (seconds > 0.0).then(|| report.tokens as f64 / seconds),
+            memory_bytes: resident_bytes(),
+            held_out: None,
+            preference: report.preference.map(|preference| PreferenceReport {
+                reward_chosen: preference.reward_chosen,
+                reward_rejected: preference.reward_rejected,
+                accuracy: preference.accuracy,
+                logp_chosen: preference.logp_chosen,
+                logp_rejected: preference.logp_rejected,
+                logp_chosen_per_token: preference.logp_chosen_per_token,
+                logp_rejected_per_token: preference.logp_rejected_per_token,
+                reference_chosen_per_token: preference.reference_chosen_per_token,
+                kl: Some(preference.kl),
+                pairs: preference.pairs,
+            }),
+        })
+    }
+
+    fn held_out(&mut self) -> Result<Option<f64>> {
+        self.course.as_ref().context("no lesson has begun")?.held_out()
+    }
+
+    fn end(&mut self) -> Result<()> {
+        let course = self.course.take().context("no lesson has begun")?;
+        let model = self.model.as_mut().context("no model has been loaded")?;
+        model.weights = Some(course.into_weights()?);
+        Ok(())
+    }
+
+    fn save(&mut self, folder: &Path, training: bool) -> Result<()> {
+        let model = self.model()?;
+        let llama = match &self.course {
+            Some(course) => course.pupil().llama()?,
+            None => model.weights()?.0,
+        };
+        folder::write_folder(folder, &llama.to_weights()?, &model.companions)?;
+        if training {
+            let course = self.course.as_ref().context("no lesson is under way")?;
+            state::write(folder, course.pupil(), &course.fingerprint())?;
+        }
+        Ok(())
+    }
+}
+
+/// Memory that this process has in use, where the system tells.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+}

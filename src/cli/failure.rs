@@ -94,9 +94,10 @@ fn is_reader_gone(error: &anyhow::Error) -> bool {
 /// The name that is nearest to a mistyped one, if one is near.
 pub fn nearest<'a>(meant: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = meant.to_lowercase();
-    let best = known.into_iter().map(|name| (edit_distance(&lower, &name.to_lowercase()), name)).min()?;
-    let begins = best.1.to_lowercase().starts_with(&lower) && lower.len() > 1;
-    (best.0 <= meant.chars().count().div_ceil(3).max(1) || begins).then_some(best.1)
+    let known: Vec<&str> = known.into_iter().collect();
+    let begins = known.iter().copied().find(|name| lower.len() > 1 && name.to_lowercase().starts_with(&lower));
+    let (distance, name) = known.iter().map(|name| (edit_distance(&lower, &name.to_lowercase()), *name)).min()?;
+    begins.or((distance <= meant.chars().count().div_ceil(3).max(1)).then_some(name))
 }
 
 #[cfg(test)]

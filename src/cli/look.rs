@@ -101,7 +101,8 @@ fn kill(folder: &RunFolder, output: &mut Output) -> Result<()> {
     let name = folder.name();
     let Some(holder) = folder.holder() else { return output.line(&format!("{name} has no engine")) };
     if holder.host != crate::run::folder::host_name() {
-        return output.line(&format!("the engine of {name} runs on {}: kill process {} there", holder.host, holder.pid));
+        return output
+            .line(&format!("the engine of {name} runs on {}: kill process {} there", holder.host, holder.pid));
     }
     let pid = i32::try_from(holder.pid).ok().and_then(rustix::process::Pid::from_raw);
     if let Some(pid) = pid {

@@ -1,1 +1,21 @@
-//! (being written)
+//! A Llama: loaded, tokenised, scored and sampled. It knows nothing of runs, screens or training.
+//!
+//! In reading order: what it looks like, its weights and files, its words, its mathematics, its fast form for one
+//! processor, sampling and scoring with that, and the commands.
+
+pub mod chat_template;
+pub mod commands;
+pub mod device;
+pub mod folder;
+pub mod kv_cache;
+pub mod llama;
+pub mod log_probs;
+pub mod packed;
+pub mod pick;
+pub mod random;
+pub mod safetensors;
+pub mod sampler;
+pub mod shape;
+pub mod stop;
+pub mod tokenizer;
+pub mod weights;

@@ -123,6 +123,10 @@ impl Outbox {
         Ok(Outbox { path: folder.join(format!("{writer}.jsonl")), writer })
     }
 
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Writes one request; when this returns it survives a power cut.
     pub fn send(&self, by: &str, at: Stamp, command: Command) -> io::Result<RequestId> {
         let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&self.path)?;

@@ -46,7 +46,9 @@ pub fn eta(view: &RunView, now: Stamp) -> Eta {
     }
     let pace = Pace::of(span, now);
     let left = span.total.saturating_sub(span.done);
-    let stage = if span.finished.is_some() { Some(Estimate::default()) } else { pace.map(|pace| pace.left(left)) };
+    // How long a human takes is nobody's to estimate: the check counts as nothing.
+    let over = span.finished.is_some() || span.stage == Stage::Check;
+    let stage = if over { Some(Estimate::default()) } else { pace.map(|pace| pace.left(left)) };
     let reached = started.plan.iter().position(|planned| {
         (planned.iteration, planned.stage, planned.model) == (span.iteration, span.stage, span.model)
     });

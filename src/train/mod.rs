@@ -1,1 +1,17 @@
-//! (being written)
+//! Training: losses as equations, log-probs, the optimiser, and the two kinds of step. It knows the Llama and no runs.
+//!
+//! In reading order: what is lost, what is scored, how a batch is cut up, one gradient, the optimiser, the lessons, and
+//! what goes on disk so that a lesson can go on.
+
+pub mod batch;
+pub mod dpo;
+pub mod gradient;
+pub mod log_probs;
+pub mod losses;
+pub mod optimizer;
+pub mod parameters;
+pub mod schedule;
+pub mod sft;
+pub mod state;
+pub mod step;
+pub mod workers;

@@ -25,6 +25,21 @@ mod journal_docs;
 mod journal_words;
 mod judge_replies;
 mod likeness;
+mod living;
+#[cfg(feature = "llama")]
+mod llama_commands;
+#[cfg(feature = "llama")]
+mod llama_fixtures;
+#[cfg(feature = "llama")]
+mod llama_folders;
+#[cfg(feature = "llama")]
+mod llama_packed;
+#[cfg(feature = "llama")]
+mod llama_parity;
+#[cfg(feature = "llama")]
+mod llama_sampling;
+#[cfg(feature = "llama")]
+mod llama_text;
 mod rehearsal;
 mod score;
 mod screens_check;
@@ -33,6 +48,12 @@ mod shared_data;
 mod stage;
 mod story;
 mod text_pages;
+#[cfg(feature = "llama")]
+mod train_golden;
+#[cfg(feature = "llama")]
+mod train_lessons;
+#[cfg(feature = "llama")]
+mod train_tiny;
 mod tui_keys;
 mod tui_pictures;
 mod tui_screens;

@@ -142,7 +142,9 @@ impl RunView {
             }
             Event::PairDecided(event) => {
                 self.answer(&event.request);
-                self.decided(seq, at, event)
+                let fits = self.decided(seq, at, event);
+                self.check_progressed();
+                fits
             }
             Event::NoteAdded(event) => {
                 self.answer(&event.request);

@@ -82,6 +82,17 @@ impl RunView {
         })
     }
 
+    /// A decision can also be taken back: the check's progress is what stands.
+    pub(super) fn check_progressed(&mut self) {
+        let Some(round) = self.rounds.get(self.iteration as usize) else { return };
+        let tally = round.check();
+        if let Some(span) = self.stages.back_mut().filter(|span| span.stage == Stage::Check && span.finished.is_none())
+        {
+            span.done = u64::from(tally.decided);
+            span.total = u64::from(tally.offered);
+        }
+    }
+
     /// One more item of the stage is done.
     pub(super) fn one_done(&mut self, at: Stamp) -> bool {
         let Some(done) = self.stages.back().map(|span| span.done + 1) else { return false };

@@ -1,0 +1,275 @@
+//! `selfreward bench`: how fast this machine samples and scores, beside what it could do at best.
+//!
+//! It reads the clock, as nothing else in the model does: time is what it is about.
+
+use std::hint::black_box;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::model::commands::opening::{Machine, Precision};
+use crate::model::folder::Folder;
+use crate::model::log_probs::Scored;
+use crate::model::pick::Sampling;
+use crate::model::random;
+use crate::model::sampler::{Ask, Flow, Manner, Sampler};
+use crate::model::shape::{Rope, Scaling, Shape};
+use crate::model::weights::{Rounded, Weights};
+
+const PROMPT_TOKENS: usize = 32;
+const REPLY_TOKENS: usize = 128;
+
+#[derive(Debug, Clone, Args)]
+pub struct BenchArgs {
+    /// Folder of the model; without it random weights of --shape.
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
+    /// Shape of the random weights: tiny (4.7M) or 135m (SmolLM2's).
+    #[arg(long, default_value = "tiny", value_parser = ["tiny", "135m"], conflicts_with = "model")]
+    pub shape: String,
+    #[command(flatten)]
+    pub machine: Machine,
+    /// Batch sizes of decoding.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64])]
+    pub batch: Vec<usize>,
+    /// Runs of each measurement; the median is reported.
+    #[arg(long, default_value_t = 5)]
+    pub repeats: usize,
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Report {
+    pub parameters: usize,
+    pub weights: &'static str,
+    pub weights_mib: f64,
+    pub threads: usize,
+    /// GFLOP/s of a 1024³ product with the `gemm` crate, on all threads.
+    pub gemm_gflops: f64,
+    /// GFLOP/s of our own kernel on the same.
+    pub kernel_gflops: f64,
+    /// GB/s of reading memory in order, on all threads.
+    pub read_gbytes: f64,
+    pub rates: Vec<Rate>,
+    pub peak_mib: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Rate {
+    pub what: String,
+    pub tokens_per_second: f64,
+    /// Of the projections' arithmetic.
+    pub gflops: f64,
+    /// Of the weights, once a step.
+    pub gbytes: f64,
+}
+
+pub fn bench(args: &BenchArgs, out: &mut impl Write) -> Result<()> {
+    let report = measure(args)?;
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string(&report)?)?;
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "{} parameters as {}, {:.0} MiB, {} threads",
+        report.parameters, report.weights, report.weights_mib, report.threads
+    )?;
+    writeln!(
+        out,
+        "at best: gemm {:.0} GFLOP/s, own kernel {:.0} GFLOP/s, memory {:.1} GB/s",
+        report.gemm_gflops, report.kernel_gflops, report.read_gbytes
+    )?;
+    let best = report.gemm_gflops.max(report.kernel_gflops);
+    for rate in &report.rates {
+        writeln!(
+            out,
+            "{:<22} {:>9.0} tokens/s {:>7.1} GFLOP/s ({:>3.0}%) {:>6.1} GB/s of weights ({:>3.0}%)",
+            rate.what,
+            rate.tokens_per_second,
+            rate.gflops,
+            100.0 * rate.gflops / best,
+            rate.gbytes,
+            100.0 * rate.gbytes / report.read_gbytes
+        )?;
+    }
+    if let Some(peak) = report.peak_mib {
+        writeln!(out, "peak memory {peak:.0} MiB")?;
+    }
+    Ok(())
+}
+
+pub fn measure(args: &BenchArgs) -> Result<Report> {
+    let (_, settings) = args.machine.settings()?;
+    let bf16 = args.machine.dtype == Precision::Bf16;
+    let mut sampler = match &args.model {
+        Some(path) => {
+            let folder = Folder::open(path)?;
+            if bf16 {
+                Sampler::new(&Rounded(&folder), &folder.shape, &settings)?
+            } else {
+                Sampler::new(&folder, &folder.shape, &settings)?
+            }
+        }
+        None => {
+            let shape = bench_shape(&args.shape);
+            let weights = Weights::random(&shape, 0.02, 1)?;
+            let weights = if bf16 { weights.to_bf16() } else { weights };
+            Sampler::new(&weights, &shape, &settings)?
+        }
+    };
+    let mut rates = Vec::new();
+    for &batch in &args.batch {
+        rates.push(decode(&mut sampler, batch, args.repeats)?);
+    }
+    rates.push(score(&mut sampler, 16, 128, args.repeats)?);
+    let (gemm_gflops, kernel_gflops) = sampler.threads.install(|| (gemm_peak(), kernel_peak()));
+    Ok(Report {
+        parameters: sampler.shape().parameters(),
+        weights: if sampler.is_bf16() { "bf16" } else { "f32" },
+        weights_mib: sampler.weights_bytes() as f64 / f64::from(1 << 20),
+        threads: sampler.threads(),
+        gemm_gflops,
+        kernel_gflops,
+        read_gbytes: sampler.threads.install(read_peak),
+        rates,
+        peak_mib: peak_memory(),
+    })
+}
+
+fn bench_shape(name: &str) -> Shape {
+    let rope = Rope { theta: 1e4, scaling: Scaling::None };
+    let tiny = Shape {
+        vocab: 1024,
+        hidden: 256,
+        mlp: 704,
+        layers: 6,
+        heads: 4,
+        kv_heads: 2,
+        head_dim: 64,
+        max_positions: 2048,
+        rms_eps: 1e-5,
+        rope,
+        tied: true,
+        attention_bias: false,
+        mlp_bias: false,
+        bos: None,
+        eos: Vec::new(),
+        pad: None,
+    };
+    match name {
+        "tiny" => tiny,
+        _ => Shape { vocab: 49_152, hidden: 576, mlp: 1_536, layers: 30, heads: 9, kv_heads: 3, ..tiny },
+    }
+}
+
+/// Random tokens, the same on every machine.
+fn text(shape: &Shape, key: u64, length: usize) -> Vec<u32> {
+    (0..length as u64).map(|i| (random::derive(key, i) % shape.vocab as u64) as u32).collect()
+}
+
+/// Prefill of different prompts and decoding of as many replies, prefill included, as a user would wait for them.
+fn decode(sampler: &mut Sampler, batch: usize, repeats: usize) -> Result<Rate> {
+    let manner = Manner { sampling: Sampling::GREEDY, max_tokens: REPLY_TOKENS, ..Manner::default() };
+    let manner = Arc::new(manner);
+    let mut times = Vec::new();
+    for repeat in 0..=repeats {
+        let prompt = |row: usize| text(sampler.shape(), (repeat * 1_000 + row) as u64, PROMPT_TOKENS).into();
+        let asks: Vec<Ask> =
+            (0..batch).map(|row| Ask { prompt: prompt(row), manner: Arc::clone(&manner), key: 0 }).collect();
+        let start = Instant::now();
+        sampler.run(&asks, None, |_| Flow::Go)?;
+        times.push(start.elapsed().as_secs_f64());
+    }
+    let seconds = median(&mut times[1..]);
+    let tokens = (batch * REPLY_TOKENS) as f64;
+    let flops = 2.0 * sampler.shape().multiply_adds() as f64 * (tokens + (batch * PROMPT_TOKENS) as f64);
+    Ok(Rate {
+        what: format!("decode, batch {batch}"),
+        tokens_per_second: tokens / seconds,
+        gflops: flops / seconds / 1e9,
+        gbytes: sampler.weights_bytes() as f64 * REPLY_TOKENS as f64 / seconds / 1e9,
+    })
+}
+
+fn score(sampler: &mut Sampler, rows: usize, length: usize, repeats: usize) -> Result<Rate> {
+    let mut times = Vec::new();
+    for repeat in 0..=repeats {
+        let tokens = |row: usize| text(sampler.shape(), (repeat * 7_000 + row) as u64, length);
+        let texts: Vec<Scored> = (0..rows).map(|row| Scored { tokens: tokens(row), from: 1 }).collect();
+        let start = Instant::now();
+        sampler.log_probs(&texts, |_| Flow::Go)?;
+        times.push(start.elapsed().as_secs_f64());
+    }
+    let seconds = median(&mut times[1..]);
+    let tokens = (rows * length) as f64;
+    Ok(Rate {
+        what: format!("log-probs, {rows} × {length}"),
+        tokens_per_second: tokens / seconds,
+        gflops: 2.0 * sampler.shape().multiply_adds() as f64 * tokens / seconds / 1e9,
+        gbytes: sampler.weights_bytes() as f64 * (tokens / 512.0).ceil() / seconds / 1e9,
+    })
+}
+
+const PEAK_SIZE: usize = 1024;
+
+/// The best of some runs: a peak is what the machine can do, not what it does on average.
+fn fastest(mut work: impl FnMut(), runs: usize) -> f64 {
+    let mut best = f64::INFINITY;
+    for _ in 0..runs {
+        let start = Instant::now();
+        work();
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    best
+}
+
+fn gemm_peak() -> f64 {
+    use burn::tensor::{DType, Device, Tensor};
+    let device = Device::flex();
+    let square = || Tensor::<2>::ones([PEAK_SIZE, PEAK_SIZE], (&device, DType::F32));
+    let (a, b) = (square(), square());
+    let seconds = fastest(|| drop(black_box(a.clone().matmul(b.clone()).into_data())), 8);
+    2.0 * (PEAK_SIZE as f64).powi(3) / seconds / 1e9
+}
+
+fn kernel_peak() -> f64 {
+    use crate::model::packed::matrix::{Matrix, Padding};
+    use crate::model::packed::tile::{Finish, Left, PANEL};
+    use crate::model::weights::Tensor;
+    let values = (0..PEAK_SIZE * PEAK_SIZE).map(|i| (i % 97) as f32 * 0.0101).collect();
+    let matrix = Matrix::pack(&[(&Tensor::f32(vec![PEAK_SIZE; 2], values), None)], Padding::NONE, Padding::NONE);
+    let x = vec![[0.5; PANEL]; PEAK_SIZE * PEAK_SIZE / PANEL];
+    let mut y = x.clone();
+    let left = Left::panels(&x, PEAK_SIZE, PEAK_SIZE / PANEL);
+    let seconds = fastest(|| matrix.product(pulp::Arch::new(), left, black_box(&mut y), Finish::Store), 8);
+    2.0 * (PEAK_SIZE as f64).powi(3) / seconds / 1e9
+}
+
+fn read_peak() -> f64 {
+    let memory = vec![1u64; 32 << 20];
+    let read = || {
+        let sum: u64 = memory.par_chunks(1 << 16).map(|part| part.iter().fold(0, |sum, value| sum ^ value)).sum();
+        black_box(sum);
+    };
+    (memory.len() * 8) as f64 / fastest(read, 5) / 1e9
+}
+
+fn median(times: &mut [f64]) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// The most memory this process ever held, as the kernel counts it.
+fn peak_memory() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").context("no /proc").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse::<f64>().ok().map(|kib| kib / 1024.0)
+}

@@ -1,0 +1,9 @@
+//! The commands of the model: `generate`, `logprobs`, `bench` and `model inspect`, as functions that write to a writer.
+//!
+//! `cli` parses their arguments and hands them the terminal; nothing here prints, exits or knows a run.
+
+pub mod bench;
+pub mod generate;
+pub mod inspect;
+pub mod logprobs;
+pub mod opening;

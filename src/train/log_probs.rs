@@ -1,0 +1,40 @@
+//! Log-probs of many replies: the same function for the policy, for its reference and for held-out data.
+
+use anyhow::Result;
+
+use crate::model::llama::Llama;
+use crate::train::batch::{Sequence, deal};
+use crate::train::gradient::{self, TokenLogProbs};
+use crate::train::workers::Workers;
+
+/// Scores replies in order, in groups of at most so many positions.
+pub fn log_probs(
+    llama: &Llama,
+    sequences: &[&Sequence],
+    workers: &Workers,
+    most_positions: usize,
+) -> Result<TokenLogProbs> {
+    let sizes: Vec<usize> = sequences.iter().map(|sequence| sequence.positions()).collect();
+    let parts: Vec<(Llama, Vec<Vec<usize>>)> =
+        deal(&sizes, workers.count(), most_positions).into_iter().map(|groups| (llama.clone(), groups)).collect();
+    let scored = workers.each(parts, |(llama, groups)| -> Result<Vec<(usize, Vec<f32>)>> {
+        let mut scored = Vec::new();
+        for group in groups {
+            let rows: Vec<&Sequence> = group.iter().map(|&item| sequences[item]).collect();
+            scored.extend(group.iter().copied().zip(gradient::log_probs(&llama, &rows)?));
+        }
+        Ok(scored)
+    });
+    let mut all = vec![Vec::new(); sequences.len()];
+    for part in scored {
+        for (item, own) in part? {
+            all[item] = own;
+        }
+    }
+    Ok(all)
+}
+
+/// The log-prob of a whole reply, added up in f64.
+pub fn sum(tokens: &[f32]) -> f64 {
+    tokens.iter().map(|&token| f64::from(token)).sum()
+}
