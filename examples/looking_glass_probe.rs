@@ -32,6 +32,82 @@ fn percentile(values: &mut [f64], share: f64) -> f64 {
     values[((values.len() - 1) as f64 * share).round() as usize]
 }
 
+/// A viewer at the end of a growing run: memory, the first frame, and the bytes of a frame after each new step.
+fn live(folder: &RunFolder) {
+    let begun = Instant::now();
+    let mut source = Source::open_live(folder.clone());
+    source.poll(4000).unwrap();
+    let app = App::new(source, Mode::ReadOnly, Settings::default());
+    painted(&app, 120, 40).unwrap();
+    println!("first frame, still reading: {:.0} ms", begun.elapsed().as_secs_f64() * 1000.0);
+    let mut app = app;
+    app.source.read_all().unwrap();
+    println!("live at the end: {:.2} s, memory {:.0} MB", begun.elapsed().as_secs_f64(), memory_mb());
+    // Each step of the end of the run as a frame over the frame before it.
+    let last = app.source.head().seq;
+    for (width, height) in [(80, 24), (120, 40), (200, 60)] {
+        update(&mut app, Msg::Resize(width, height));
+        let mut terminal = changing::Changing::new(width, height);
+        let mut bytes: Vec<f64> = Vec::new();
+        for seq in (last - 1200..last - 1000).step_by(4) {
+            app.source.seek(seq);
+            bytes.push(terminal.draw(&app) as f64);
+        }
+        println!(
+            "{width}x{height} bytes per changed frame: median {}, p95 {}",
+            percentile(&mut bytes[1..], 0.5),
+            percentile(&mut bytes[1..], 0.95)
+        );
+    }
+}
+
+/// A terminal that counts what each frame adds to the one before.
+mod changing {
+    use std::cell::RefCell;
+    use std::io::{self, Write};
+    use std::rc::Rc;
+
+    use ratatui::backend::CrosstermBackend;
+    use ratatui::layout::Rect;
+    use ratatui::{Terminal, TerminalOptions, Viewport};
+    use selfreward::tui::app::App;
+    use selfreward::tui::screen;
+
+    #[derive(Clone, Default)]
+    struct Counter(Rc<RefCell<usize>>);
+
+    impl Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            *self.0.borrow_mut() += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    pub struct Changing {
+        terminal: Terminal<CrosstermBackend<Counter>>,
+        counter: Counter,
+    }
+
+    impl Changing {
+        pub fn new(width: u16, height: u16) -> Changing {
+            let counter = Counter::default();
+            let options = TerminalOptions { viewport: Viewport::Fixed(Rect::new(0, 0, width, height)) };
+            let terminal = Terminal::with_options(CrosstermBackend::new(counter.clone()), options).unwrap();
+            Changing { terminal, counter }
+        }
+
+        pub fn draw(&mut self, app: &App) -> usize {
+            *self.counter.0.borrow_mut() = 0;
+            self.terminal.draw(|frame| screen::draw(frame, app)).unwrap();
+            *self.counter.0.borrow()
+        }
+    }
+}
+
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let prompts: u32 = arguments.next().map_or(28_000, |text| text.parse().unwrap());
@@ -48,6 +124,7 @@ fn main() {
             folder
         }
     };
+    live(&folder);
     println!("memory before {:.0} MB", memory_mb());
     let begun = Instant::now();
     let mut source = Source::open_with(folder, std::env::var("FRAMES").map_or(8192, |every| every.parse().unwrap()));

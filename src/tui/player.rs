@@ -109,6 +109,7 @@ pub fn play(app: &mut App, seconds: f64) {
     let start = app.view().seq;
     let mut at = app.view().at;
     while app.player.owed > 0.0 {
+        let before = app.view().seq;
         let Some(next) = app.source.next_at() else {
             app.player.playing = false;
             break;
@@ -131,6 +132,10 @@ pub fn play(app: &mut App, seconds: f64) {
         app.source.seek_time(Stamp(until.0.max(next.0)));
         app.player.owed = if wait > app.player.idle_cap { app.player.owed } else { 0.0 };
         at = app.view().at;
+        // A clock that was set back in the middle of the run must not hold the replay: then it goes on entry by entry.
+        if app.view().seq == before {
+            app.source.seek(before + 1);
+        }
         if !app.source.is_held() {
             app.player.playing = false;
             break;

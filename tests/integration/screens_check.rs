@@ -269,7 +269,14 @@ fn every_key_of_the_spot_check_asks_for_what_it_says() {
         (
             "and comes back with it",
             "x 3 ENGINE ENGINE u ENGINE U",
-            &["veto 2:0 after 1000 ms, seen nothing", "veto 2:0 for gaming, seen +1", "undo +2", "undo +1", "redo +1"],
+            &[
+                "veto 2:0 after 1000 ms, seen nothing",
+                "veto 2:0 for gaming, seen +1",
+                "undo +2",
+                "undo +1",
+                "redo +1",
+                "redo +2",
+            ],
         ),
         (
             "undo as often as one likes",

@@ -159,3 +159,41 @@ fn a_damaged_journal_opens_with_what_is_good_and_says_what_is_not() {
     assert_eq!(source.damages().len(), 1);
     assert!(source.damages()[0].to_string().contains("checksum"));
 }
+
+#[test]
+fn playing_reaches_the_end_and_stops_before_what_it_should_pause_on() {
+    use selfreward::tui::app::{App, Mode, Msg, update};
+    use selfreward::tui::player::PauseOn;
+    use selfreward::tui::settings::Settings;
+    let root = tempfile::tempdir().unwrap();
+    let mut entries = small(story::Illness::Healthy).tell();
+    // A night without work, and a clock that was set back.
+    let middle = entries.len() / 2;
+    entries[middle..].iter_mut().for_each(|entry| entry.at.0 += 8 * 3_600_000_000);
+    entries[middle + 50..].iter_mut().for_each(|entry| entry.at.0 -= 1_000_000_000);
+    let folder = story::write(root.path(), "a", &entries);
+    for (pause_on, idle_cap) in [(vec![], 5.0), (vec![], 0.0), (vec![PauseOn::Decision], 5.0)] {
+        let mut source = Source::open_with(folder.clone(), 64);
+        source.read_all().unwrap();
+        source.seek(0);
+        let mut app = App::new(source, Mode::Replay { second_opinion: false }, Settings::default());
+        app.player.playing = true;
+        app.player.speed = 64.0;
+        app.player.idle_cap = idle_cap;
+        app.player.pause_on = pause_on.clone();
+        let mut clock = Stamp(1_000_000_000);
+        let mut seen = app.view().seq;
+        for _ in 0..2000 {
+            clock.0 += 100_000;
+            update(&mut app, Msg::Tick(clock));
+            assert!(app.view().seq >= seen, "time ran backwards");
+            seen = app.view().seq;
+        }
+        if pause_on.is_empty() {
+            assert_eq!((seen, app.player.playing), (entries.len() as u64, false));
+        } else {
+            assert!(!app.player.playing);
+            assert!(matches!(entries[seen as usize].event, Event::PairDecided(_)));
+        }
+    }
+}

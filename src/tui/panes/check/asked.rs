@@ -131,8 +131,14 @@ pub fn decide(app: &mut App, pairs: Vec<PromptId>, ask: Ask, words: String, effe
 fn put(app: &mut App, pairs: Vec<PromptId>, ask: Ask, words: String, effects: &mut Vec<Effect>) {
     let earlier = app.check.requests.all.iter().filter(|asked| asked.blocks());
     let waits = earlier.into_iter().any(|asked| asked.pairs.iter().any(|pair| pairs.contains(pair)));
-    // Without an engine no answer comes: an undo then speaks of the writer's last decision, whichever place it will get.
-    let held = waits && (app.is_alive() || !matches!(ask, Ask::Undo(_)));
+    let held = waits
+        && match ask {
+            Ask::Decide { .. } => true,
+            // Without an engine no answer comes: the undo then speaks of the writer's last decision, whichever place that will get.
+            Ask::Undo(None) => app.is_alive(),
+            // They name what they are about, so nothing unseen can be overwritten.
+            Ask::Undo(Some(_)) | Ask::Redo(_) => false,
+        };
     let at = app.clock;
     let asked = Asked { pairs, ask, stand: Stand::Held, at, words, taken_back: false, command: None };
     app.check.requests.all.push(asked);
