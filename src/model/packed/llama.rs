@@ -315,7 +315,7 @@ impl PackedLlama {
 /// Rotary positions of one row of one head: element i turns with element i + D/2.
 fn turn(head: &mut [Row], rows: usize, row: usize, turns: &[(f32, f32)]) {
     let half = turns.len();
-    if half % PANEL == 0 {
+    if half.is_multiple_of(PANEL) {
         let (left, right) = head.split_at_mut(half / PANEL * rows);
         for (panel, turns) in turns.as_chunks::<PANEL>().0.iter().enumerate() {
             let (left, right) = (&mut left[panel * rows + row], &mut right[panel * rows + row]);
