@@ -46,8 +46,7 @@ pub struct Folder {
     pub path: PathBuf,
     pub shape: Shape,
     files: Vec<SafetensorsFile>,
-    /// Tensor name to the index of its file.
-    place: BTreeMap<String, usize>,
+    place: Place,
     /// Tensors that transformers ignores too, for `model inspect`.
     pub ignored: Vec<String>,
 }
@@ -179,8 +178,11 @@ fn generation_config(shape: &Shape) -> Value {
     json!({"bos_token_id": shape.bos, "eos_token_id": shape.eos_json(), "pad_token_id": shape.pad})
 }
 
+/// Tensor name to the index of the file that holds it.
+type Place = BTreeMap<String, usize>;
+
 /// The safetensors files of a folder, and for a sharded one what its index claims to lie where.
-fn open_files(folder: &Path) -> Result<(Vec<SafetensorsFile>, Option<BTreeMap<String, usize>>)> {
+fn open_files(folder: &Path) -> Result<(Vec<SafetensorsFile>, Option<Place>)> {
     let index_path = folder.join("model.safetensors.index.json");
     if folder.join("model.safetensors").try_exists()? || !index_path.try_exists()? {
         return Ok((vec![SafetensorsFile::open(&folder.join("model.safetensors"))?], None));
@@ -206,11 +208,7 @@ fn open_files(folder: &Path) -> Result<(Vec<SafetensorsFile>, Option<BTreeMap<St
 }
 
 /// Finds every tensor of the shape, and names everything that is missing, left over, mis-shaped or doubled.
-fn place_tensors(
-    shape: &Shape,
-    files: &[SafetensorsFile],
-    claimed: Option<&BTreeMap<String, usize>>,
-) -> Result<(BTreeMap<String, usize>, Vec<String>)> {
+fn place_tensors(shape: &Shape, files: &[SafetensorsFile], claimed: Option<&Place>) -> Result<(Place, Vec<String>)> {
     let mut faults = Vec::new();
     let mut place = BTreeMap::new();
     for (index, file) in files.iter().enumerate() {

@@ -141,12 +141,14 @@ impl<'de> Deserialize<'de> for RawHeader {
                 while let Some(name) = map.next_key::<String>()? {
                     if name == "__metadata__" {
                         map.next_value::<BTreeMap<String, String>>()?;
-                    } else if entries.len() == MAX_TENSORS {
+                        continue;
+                    }
+                    if entries.len() == MAX_TENSORS {
                         return Err(A::Error::custom(format!("more than {MAX_TENSORS} tensors")));
-                    } else if entries.contains_key(&name) {
+                    }
+                    let entry = map.next_value()?;
+                    if entries.insert(name.clone(), entry).is_some() {
                         return Err(A::Error::custom(format!("the tensor {name:?} stands there twice")));
-                    } else {
-                        entries.insert(name, map.next_value()?);
                     }
                 }
                 Ok(RawHeader(entries))

@@ -131,6 +131,11 @@ impl Sampler {
         self.engine.llama.bytes()
     }
 
+    /// Pages of keys and values in use: after a run, those of remembered prefixes.
+    pub fn pages_in_use(&self) -> usize {
+        self.engine.pages.limit() - self.engine.pages.available()
+    }
+
     /// True when bf16 holds the weights exactly and the kernels read them so.
     pub fn is_bf16(&self) -> bool {
         self.engine.llama.is_bf16()
@@ -150,7 +155,7 @@ impl Sampler {
         let threads = Arc::clone(&self.threads);
         threads.install(|| {
             let mut run = Run::new(&mut self.engine, asks, tokenizer, self.rows, on_event);
-            let result = run.to_the_end();
+            let result = run.finish_all();
             // Whether all went well or not, no page stays behind.
             run.give_back_all();
             result.map(|()| run.replies)
@@ -240,7 +245,7 @@ impl<'a, F: FnMut(Event<'_>) -> Flow + Send> Run<'a, F> {
         Run { engine, asks, tokenizer, most_rows, on_event, waiting, prompts, not_begun, rows, replies, stopped }
     }
 
-    fn to_the_end(&mut self) -> Result<()> {
+    fn finish_all(&mut self) -> Result<()> {
         while !self.stopped {
             self.admit()?;
             if self.rows.is_empty() {

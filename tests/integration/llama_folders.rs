@@ -312,7 +312,7 @@ fn a_saved_folder_holds_the_same_weights_configuration_and_tokenizer() {
         assert!(header[8..].starts_with(br#"{"__metadata__":{"format":"pt"}"#));
         assert!(saved.join("generation_config.json").exists());
         let names: Vec<PathBuf> = fs::read_dir(target.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
-        assert_eq!(names, [saved.clone()], "nothing else is left behind");
+        assert_eq!(names, std::slice::from_ref(&saved), "nothing else is left behind");
         let refused = format!("{:#}", folder::save(&saved, &weights, &source.companions().unwrap()).unwrap_err());
         assert!(refused.contains("exists already"), "{refused}");
     }

@@ -201,3 +201,36 @@ fn asks_that_cannot_be_answered_are_refused_with_the_reason() {
         assert!(error.contains(reason), "{error} should say {reason}");
     }
 }
+
+/// Memory of this process, in KiB.
+fn resident() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn no_page_is_lost_over_two_hundred_batches_and_ten_thousand_steps() {
+    let (tokenizer, mut sampler) = talker();
+    let prompts: Vec<Vec<u32>> =
+        (0..7).map(|i| tokenizer.encode(&"Hello there, count. ".repeat(10 + i), true).unwrap()).collect();
+    let mut steps = 0;
+    let mut batch = |sampler: &mut Sampler, number: u64| {
+        let asks: Vec<Ask> = (0..4)
+            .map(|i| ask(&prompts[(number + i) as usize % 7][..30 + 2 * i as usize], &lively(52), number * 4 + i))
+            .collect();
+        sampler
+            .run(&asks, Some(&tokenizer), |event| {
+                steps += usize::from(matches!(event, Event::Step { .. }));
+                Flow::Go
+            })
+            .unwrap();
+    };
+    (0..20).for_each(|number| batch(&mut sampler, number));
+    let (before, pages) = (resident(), sampler.pages_in_use());
+    (20..220).for_each(|number| batch(&mut sampler, number));
+    assert!(steps > 10_000, "{steps}");
+    assert_eq!(sampler.pages_in_use(), pages, "only remembered prefixes stay");
+    // Other tests run in this process too, so the bound is loose here; the pages above are exact.
+    assert!(resident() < before * 1.5, "{before} KiB before, {} KiB after", resident());
+}

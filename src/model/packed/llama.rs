@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::model::packed::attention::{Attention, Scratch, Span, Task};
 use crate::model::packed::lanes;
-use crate::model::packed::matrix::{Matrix, Padding};
+use crate::model::packed::matrix::{Matrix, Padding, Part};
 use crate::model::packed::pages::Pages;
 use crate::model::packed::tile::{Finish, Left, PANEL, Row};
 use crate::model::shape::Shape;
@@ -73,25 +73,25 @@ impl PackedLlama {
             let bias = |part: &str, present: bool| -> Result<_> {
                 if present { read(&format!("{part}.bias")).map(Some) } else { Ok(None) }
             };
-            let matrix = |parts: &[&str], biased: bool, outputs: Padding, inputs: Padding| -> Result<Matrix> {
+            let matrix = |parts: &[&str], biased: bool, pack: &dyn Fn(&[Part<'_>]) -> Matrix| -> Result<Matrix> {
                 let weights = parts.iter().map(|part| read(&format!("{part}.weight"))).collect::<Result<Vec<_>>>()?;
                 let biases = parts.iter().map(|part| bias(part, biased)).collect::<Result<Vec<_>>>()?;
-                let pairs: Vec<_> =
-                    weights.iter().zip(&biases).map(|(weight, bias)| (weight.as_ref(), bias.as_deref())).collect();
-                Ok(Matrix::pack(&pairs, outputs, inputs))
+                let pairs = weights.iter().zip(&biases).map(|(weight, bias)| (weight.as_ref(), bias.as_deref()));
+                Ok(pack(&pairs.collect::<Vec<_>>()))
             };
-            let (none, attention_bias, mlp_bias) = (Padding::NONE, shape.attention_bias, shape.mlp_bias);
+            let none = Padding::NONE;
+            let heads_out = |parts: &[Part<'_>]| Matrix::pack(parts, head_padding, none);
+            let heads_in = |parts: &[Part<'_>]| Matrix::pack(parts, none, head_padding);
+            let gated = |parts: &[Part<'_>]| Matrix::interleave(parts[0], parts[1]);
+            let plain = |parts: &[Part<'_>]| Matrix::pack(parts, none, none);
             let attention = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"];
             Ok(Layer {
                 input_norm: pad(&read("input_layernorm.weight")?.values.to_f32()),
-                qkv: matrix(&attention, attention_bias, head_padding, none)?,
-                output: matrix(&["self_attn.o_proj"], attention_bias, none, head_padding)?,
+                qkv: matrix(&attention, shape.attention_bias, &heads_out)?,
+                output: matrix(&["self_attn.o_proj"], shape.attention_bias, &heads_in)?,
                 mlp_norm: pad(&read("post_attention_layernorm.weight")?.values.to_f32()),
-                gate_up: Matrix::interleave(
-                    &matrix(&["mlp.gate_proj"], mlp_bias, none, none)?,
-                    &matrix(&["mlp.up_proj"], mlp_bias, none, none)?,
-                ),
-                down: matrix(&["mlp.down_proj"], mlp_bias, none, none)?,
+                gate_up: matrix(&["mlp.gate_proj", "mlp.up_proj"], shape.mlp_bias, &gated)?,
+                down: matrix(&["mlp.down_proj"], shape.mlp_bias, &plain)?,
             })
         };
         let embedding = source.tensor("model.embed_tokens.weight")?;
@@ -315,7 +315,7 @@ impl PackedLlama {
 /// Rotary positions of one row of one head: element i turns with element i + D/2.
 fn turn(head: &mut [Row], rows: usize, row: usize, turns: &[(f32, f32)]) {
     let half = turns.len();
-    if half % PANEL == 0 {
+    if half.is_multiple_of(PANEL) {
         let (left, right) = head.split_at_mut(half / PANEL * rows);
         for (panel, turns) in turns.as_chunks::<PANEL>().0.iter().enumerate() {
             let (left, right) = (&mut left[panel * rows + row], &mut right[panel * rows + row]);

@@ -12,6 +12,9 @@ const WORTH_A_THREAD: usize = 1 << 20;
 /// Rows of one task when there are many: their 32 columns of input and output stay in the second-level cache.
 const TASK_ROWS: usize = 192;
 
+/// A weight `[out, in]` and its bias.
+pub type Part<'a> = (&'a Tensor, Option<&'a Tensor>);
+
 #[derive(Debug, Clone)]
 pub struct Matrix {
     values: Panels,
@@ -54,73 +57,69 @@ impl Padding {
 impl Matrix {
     /// Packs one or more `[out, in]` tensors whose outputs follow one another, each starting on a panel.
     /// bf16 is used where it holds every value exactly: half the memory, the same bits.
-    pub fn pack(parts: &[(&Tensor, Option<&Tensor>)], outputs: Padding, inputs: Padding) -> Matrix {
-        let columns_in = parts.first().map_or(0, |(tensor, _)| tensor.dims[1]);
-        let k_panels = inputs.panels(columns_in);
-        let panels: usize = parts.iter().map(|(tensor, _)| outputs.panels(tensor.dims[0])).sum();
-        let narrow = parts.iter().all(|(tensor, _)| tensor.values.fits_bf16());
-        let mut values = if narrow {
-            Panels::Bf16(vec![0; panels * k_panels * PANEL * PANEL / 2])
-        } else {
-            Panels::F32(vec![0.0; panels * k_panels * PANEL * PANEL])
-        };
-        let mut bias = vec![[0.0; PANEL]; panels];
-        let mut first = 0;
-        for (tensor, part_bias) in parts {
-            let (rows, columns) = (tensor.dims[0], tensor.dims[1]);
-            for row in 0..rows {
-                let column = first * PANEL + outputs.place(row);
-                let (panel, lane) = (column / PANEL, column % PANEL);
-                for k in 0..columns {
-                    let at = panel * k_panels * PANEL + inputs.place(k);
-                    match &mut values {
-                        Panels::F32(values) => values[at * PANEL + lane] = value(tensor, row * columns + k),
-                        Panels::Bf16(values) => {
-                            let half = value(tensor, row * columns + k).to_bits() >> 16;
-                            let (word, shift) = (lane % (PANEL / 2), lane / (PANEL / 2) * 16);
-                            values[at * (PANEL / 2) + word] |= half << shift;
-                        }
-                    }
-                }
-                if let Some(part_bias) = part_bias {
-                    bias[panel][lane] = value(part_bias, row);
-                }
-            }
-            first += outputs.panels(rows);
-        }
-        let bias = parts.iter().any(|(_, bias)| bias.is_some()).then_some(bias);
-        Matrix { values, bias, k_panels, panels }
+    pub fn pack(parts: &[Part<'_>], outputs: Padding, inputs: Padding) -> Matrix {
+        let columns = (0..parts.len()).flat_map(|part| {
+            let rows = parts[part].0.dims[0];
+            let mut columns = vec![None; outputs.panels(rows) * PANEL];
+            (0..rows).for_each(|row| columns[outputs.place(row)] = Some((part, row)));
+            columns
+        });
+        Matrix::pack_columns(parts, &columns.collect::<Vec<_>>(), inputs)
     }
 
     /// Gate and up projection in turns, panel by panel, so that one task holds both halves of what it multiplies.
-    pub fn interleave(gate: &Matrix, up: &Matrix) -> Matrix {
-        fn woven<T: Copy>(gate: &[T], up: &[T], size: usize) -> Vec<T> {
-            gate.chunks(size).zip(up.chunks(size)).flat_map(|(gate, up)| gate.iter().chain(up).copied()).collect()
-        }
-        let values = match (&gate.values, &up.values) {
-            (Panels::Bf16(gate_values), Panels::Bf16(up_values)) => {
-                Panels::Bf16(woven(gate_values, up_values, gate.k_panels * PANEL * PANEL / 2))
-            }
-            _ => Panels::F32(woven(&gate.widened(), &up.widened(), gate.k_panels * PANEL * PANEL)),
+    pub fn interleave(gate: Part<'_>, up: Part<'_>) -> Matrix {
+        let rows = gate.0.dims[0];
+        let column = |column: usize| {
+            let (panel, lane) = (column / PANEL, column % PANEL);
+            let row = panel / 2 * PANEL + lane;
+            (row < rows).then_some((panel % 2, row))
         };
-        let bias = match (&gate.bias, &up.bias) {
-            (Some(gate), Some(up)) => Some(woven(gate, up, 1)),
-            _ => None,
-        };
-        Matrix { values, bias, k_panels: gate.k_panels, panels: gate.panels + up.panels }
+        let columns: Vec<_> = (0..2 * rows.next_multiple_of(PANEL)).map(column).collect();
+        Matrix::pack_columns(&[gate, up], &columns, Padding::NONE)
     }
 
-    fn widened(&self) -> Vec<f32> {
-        match &self.values {
-            Panels::F32(values) => values.clone(),
-            Panels::Bf16(words) => words
-                .chunks(PANEL / 2)
-                .flat_map(|row| {
-                    let low = row.iter().map(|word| f32::from_bits(word << 16));
-                    low.chain(row.iter().map(|word| f32::from_bits(word & 0xffff_0000)))
-                })
-                .collect(),
-        }
+    /// Each packed column is a row of one of the parts, or nothing.
+    fn pack_columns(parts: &[Part<'_>], columns: &[Option<(usize, usize)>], inputs: Padding) -> Matrix {
+        let width = parts.first().map_or(0, |(tensor, _)| tensor.dims[1]);
+        let (k_panels, panels) = (inputs.panels(width), columns.len() / PANEL);
+        let block = k_panels * PANEL * PANEL;
+        let each_weight = |panel: usize, put: &mut dyn FnMut(usize, usize, f32)| {
+            for (lane, column) in columns[panel * PANEL..(panel + 1) * PANEL].iter().enumerate() {
+                let Some((part, row)) = *column else { continue };
+                for k in 0..width {
+                    put(inputs.place(k), lane, value(parts[part].0, row * width + k));
+                }
+            }
+        };
+        let values = if parts.iter().all(|(tensor, _)| tensor.values.fits_bf16()) {
+            let mut words = vec![0; panels * block / 2];
+            words.par_chunks_mut(block / 2).enumerate().for_each(|(panel, words)| {
+                each_weight(panel, &mut |k, lane, value| {
+                    let (word, shift) = (lane % (PANEL / 2), lane / (PANEL / 2) * 16);
+                    words[k * (PANEL / 2) + word] |= (value.to_bits() >> 16) << shift;
+                });
+            });
+            Panels::Bf16(words)
+        } else {
+            let mut values = vec![0.0; panels * block];
+            values.par_chunks_mut(block).enumerate().for_each(|(panel, values)| {
+                each_weight(panel, &mut |k, lane, value| values[k * PANEL + lane] = value);
+            });
+            Panels::F32(values)
+        };
+        let bias = parts.iter().any(|(_, bias)| bias.is_some()).then(|| {
+            let mut rows = vec![[0.0; PANEL]; panels];
+            for (at, column) in columns.iter().enumerate() {
+                if let Some((part, row)) = *column
+                    && let Some(bias) = parts[part].1
+                {
+                    rows[at / PANEL][at % PANEL] = value(bias, row);
+                }
+            }
+            rows
+        });
+        Matrix { values, bias, k_panels, panels }
     }
 
     pub fn is_bf16(&self) -> bool {
