@@ -32,6 +32,8 @@ mod train_golden;
 #[cfg(feature = "llama")]
 mod train_lessons;
 #[cfg(feature = "llama")]
+mod train_run;
+#[cfg(feature = "llama")]
 mod train_tiny;
 mod world_corpus;
 mod world_oracle;
