@@ -181,6 +181,7 @@ fn answers_settings(settings: &SftSettings, shape: &Shape, seed: u64) -> LessonS
         batch: settings.batch as usize,
         epochs: settings.epochs,
         most_positions: most_positions(shape),
+        dropout: settings.dropout,
         seed,
     }
 }
@@ -194,6 +195,7 @@ fn preference_settings(settings: &DpoSettings, shape: &Shape, seed: u64) -> dpo:
             batch: settings.batch as usize,
             epochs: settings.epochs,
             most_positions: most_positions(shape),
+            dropout: settings.dropout,
             seed,
         },
         loss: match settings.loss {

@@ -176,7 +176,7 @@ impl Layer {
 impl Attention {
     /// softmax(Q Kᵀ / √D + bias) V, with the G query heads of a group folded into the query axis, so that keys and
     /// values are never repeated.
-    fn forward(&self, x: Tensor<2>, rows: usize, places: &Places, cache: Option<&mut LayerCache>) -> Tensor<2> {
+    pub fn forward(&self, x: Tensor<2>, rows: usize, places: &Places, cache: Option<&mut LayerCache>) -> Tensor<2> {
         let length = x.dims()[0] / rows;
         let split = |x: Tensor<2>, heads: usize| x.reshape([rows, length, heads, self.head_dim]).swap_dims(1, 2);
         let q = rotate(split(self.q_proj.forward(x.clone()), self.heads), places);
@@ -200,7 +200,7 @@ impl Attention {
 
 impl Mlp {
     /// down(silu(gate(x)) ∘ up(x))
-    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         let gate = silu(self.gate_proj.forward(x.clone()));
         self.down_proj.forward(gate * self.up_proj.forward(x))
     }
@@ -218,7 +218,7 @@ impl Projection {
 
 impl Norm {
     /// w ∘ x / √(mean(x²) + ε), in f32.
-    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         let dtype = x.dtype();
         let x = to_dtype(x, DType::F32);
         let mean_square = x.clone().square().mean_dim(1);

@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 
 use crate::model::llama::Llama;
 use crate::train::batch::{self, Sequence};
+use crate::train::dropout::Dropout;
 use crate::train::gradient::{self, TokenLogProbs};
 use crate::train::log_probs;
 use crate::train::losses::{self, PairLogProbs, PairLoss, PreferenceLoss};
@@ -136,13 +137,15 @@ impl Dpo {
         let settings = self.settings;
         let (done, gradient) = self.pupil.gradient(parts, |llama, work| match work {
             Work::Pairs(group) => {
+                let dropout = lesson.dropout_of(step, 0, group.first().copied().unwrap_or(0));
                 let group: Vec<&Pair> = group.into_iter().map(|item| pairs[item]).collect();
-                let (outcomes, gradient) = preferences(llama, &group, &settings, pairs.len())?;
+                let (outcomes, gradient) = preferences(llama, &group, &settings, pairs.len(), dropout)?;
                 Ok((Done::Pairs(outcomes), gradient))
             }
             Work::Replay(group) => {
+                let dropout = lesson.dropout_of(step, 1, group.first().copied().unwrap_or(0));
                 let group: Vec<&Sequence> = group.into_iter().map(|item| replay[item]).collect();
-                let (loss, gradient) = sft::answers(llama, &group, replay_tokens)?;
+                let (loss, gradient) = sft::answers(llama, &group, replay_tokens, dropout)?;
                 Ok((Done::Replay(loss), gradient))
             }
         })?;
@@ -201,18 +204,23 @@ impl Dpo {
 /// Pairs and replay are shuffled apart.
 const REPLAY_ORDER: u64 = 0x7265_706c_6179;
 
-/// Losses and gradient of some pairs of a step that has so many pairs in all.
+/// Losses and gradient of some pairs of a step that has so many pairs in all. With dropout, the losses and where they push
+/// are those of the whole network, by a pass of its own, because the reference was scored whole; the gradient is that of
+/// the thinned one.
 fn preferences(
     llama: &Llama,
     pairs: &[&Pair],
     settings: &DpoSettings,
     pairs_of_step: usize,
+    dropout: Option<Dropout>,
 ) -> Result<(Vec<Outcome>, Numbers)> {
     // All chosen replies first, then all rejected ones.
     let chosen = pairs.iter().map(|pair| &pair.chosen);
     let rows: Vec<&Sequence> = chosen.chain(pairs.iter().map(|pair| &pair.rejected)).collect();
     let mut outcomes = Vec::new();
-    let (_, gradient) = gradient::gradient(llama, &rows, |log_probs| {
+    let whole = dropout.map(|_| gradient::log_probs(llama, &rows)).transpose()?;
+    let (_, gradient) = gradient::gradient(llama, &rows, dropout, |log_probs| {
+        let log_probs = whole.as_ref().unwrap_or(log_probs);
         let (chosen, rejected) = log_probs.split_at(pairs.len());
         let sides = pairs.iter().zip(chosen.iter().zip(rejected));
         outcomes = sides.map(|(pair, (chosen, rejected))| outcome(pair, chosen, rejected, settings)).collect();

@@ -11,6 +11,7 @@ use burn::tensor::{DType, IndexingUpdateOp, Int, Tensor, TensorData};
 
 use crate::model::llama::Llama;
 use crate::train::batch::{Rows, Sequence};
+use crate::train::dropout::{self, Dropout};
 use crate::train::parameters::{self, Numbers, numbers};
 
 /// Logits that are held at once.
@@ -31,16 +32,22 @@ pub fn log_probs(llama: &Llama, sequences: &[&Sequence]) -> Result<TokenLogProbs
     Ok(rows.by_sequence(&flat))
 }
 
-/// Log-probs and the gradient of a loss. `derivative` gets the log-probs and says ∂ loss / ∂ log p of every token.
+/// Log-probs and the gradient of a loss. `derivative` gets the log-probs and says ∂ loss / ∂ log p of every token. With
+/// dropout the gradient is that of the thinned network, and so are the log-probs.
 pub fn gradient(
     llama: &Llama,
     sequences: &[&Sequence],
+    dropout: Option<Dropout>,
     derivative: impl FnOnce(&TokenLogProbs) -> TokenLogProbs,
 ) -> Result<(TokenLogProbs, Numbers)> {
     let device = llama.model.embed_tokens.weight.val().device();
     let rows = Rows::new(&llama.shape, sequences, &device)?;
     let leaves = parameters::leaves(llama);
-    let hidden = leaves.hidden(rows.tokens.clone(), &rows.places).select(0, rows.picked.clone());
+    let hidden = match dropout {
+        Some(dropout) => dropout::hidden(&leaves, &rows, dropout),
+        None => leaves.hidden(rows.tokens.clone(), &rows.places),
+    };
+    let hidden = hidden.select(0, rows.picked.clone());
     let plain = hidden.clone().inner();
     let head = Head::new(llama, &rows.targets);
     let (flat, kept) = head.log_probs(&plain, true)?;

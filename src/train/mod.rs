@@ -5,6 +5,7 @@
 
 pub mod batch;
 pub mod dpo;
+pub mod dropout;
 pub mod gradient;
 pub mod log_probs;
 pub mod losses;

@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 
 use crate::model::llama::Llama;
 use crate::train::batch::{self, Sequence};
+use crate::train::dropout::Dropout;
 use crate::train::gradient;
 use crate::train::log_probs;
 use crate::train::losses;
@@ -46,8 +47,9 @@ impl Sft {
         let tokens: u64 = rows.iter().map(|sequence| u64::from(sequence.reply_tokens())).sum();
         let parts = batch::deal(&sizes, self.pupil.workers.count(), self.settings.most_positions);
         let (losses, gradient) = self.pupil.gradient(parts, |llama, group| {
+            let dropout = self.settings.dropout_of(self.pupil.taken, 0, group.first().copied().unwrap_or(0));
             let group: Vec<&Sequence> = group.into_iter().map(|item| rows[item]).collect();
-            answers(llama, &group, tokens)
+            answers(llama, &group, tokens, dropout)
         })?;
         Ok((StepReport { loss: losses.iter().sum(), tokens, ..StepReport::default() }, gradient))
     }
@@ -76,8 +78,13 @@ impl Sft {
 }
 
 /// Loss and gradient of some examples of a batch that has so many reply tokens in all.
-pub fn answers(llama: &Llama, sequences: &[&Sequence], batch_tokens: u64) -> Result<(f64, Numbers)> {
-    let (scored, gradient) = gradient::gradient(llama, sequences, |log_probs| {
+pub fn answers(
+    llama: &Llama,
+    sequences: &[&Sequence],
+    batch_tokens: u64,
+    dropout: Option<Dropout>,
+) -> Result<(f64, Numbers)> {
+    let (scored, gradient) = gradient::gradient(llama, sequences, dropout, |log_probs| {
         let by = losses::sft(0.0, batch_tokens).1 as f32;
         log_probs.iter().map(|own| vec![by; own.len()]).collect()
     })?;

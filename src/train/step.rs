@@ -6,6 +6,8 @@
 use anyhow::{Context, Result};
 
 use crate::model::llama::Llama;
+use crate::model::random;
+use crate::train::dropout::Dropout;
 use crate::train::optimizer::{self, Optimizer, OptimizerSettings};
 use crate::train::parameters::{self, Numbers};
 use crate::train::schedule::Schedule;
@@ -20,9 +22,22 @@ pub struct LessonSettings {
     pub epochs: u32,
     /// Positions, padding included, that one worker computes at once: a bound on memory.
     pub most_positions: usize,
-    /// Order of the examples follows from it.
+    /// Share of what the layers add that is dropped while learning; 0 drops nothing.
+    pub dropout: f64,
+    /// Order of the examples and masks of dropout follow from it.
     pub seed: u64,
 }
+
+impl LessonSettings {
+    /// The dropout of one group of a step. Groups are told apart by their first item and their kind.
+    pub fn dropout_of(&self, step: u64, kind: u64, first: usize) -> Option<Dropout> {
+        let key = [step, kind, first as u64].into_iter().fold(self.seed ^ MASKS, random::derive);
+        (self.dropout > 0.0).then_some(Dropout { rate: self.dropout.min(0.95), key })
+    }
+}
+
+/// Masks and orders are drawn apart.
+const MASKS: u64 = 0x006d_6173_6b73;
 
 /// One optimiser step as it went.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -55,6 +55,8 @@ mod train_golden;
 #[cfg(feature = "llama")]
 mod train_lessons;
 #[cfg(feature = "llama")]
+mod train_run;
+#[cfg(feature = "llama")]
 mod train_tiny;
 mod tui_keys;
 mod tui_pictures;

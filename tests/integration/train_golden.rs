@@ -39,6 +39,7 @@ pub fn plain_lesson(batch: usize) -> LessonSettings {
         batch,
         epochs: 1,
         most_positions: 4096,
+        dropout: 0.0,
         seed: 1,
     }
 }
@@ -226,6 +227,7 @@ fn forty_steps_of_dpo_follow_the_curve_of_pytorch() {
         batch: golden.batch,
         epochs: golden.epochs,
         most_positions: 4096,
+        dropout: 0.0,
         seed: golden.seed,
     };
     let settings = DpoSettings {

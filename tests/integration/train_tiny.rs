@@ -12,14 +12,9 @@ use selfreward::model::shape::{Rope, Scaling, Shape};
 use selfreward::model::weights::Weights;
 
 const SPECIALS: [&str; 5] = ["<unk>", "<bos>", "<eos>", "<user>", "<assistant>"];
-const TEMPLATE: &str = "{% for turn in messages %}{% if turn.role == 'assistant' %}{{ turn.content + eos_token }}\
-    {% else %}{{ bos_token + '<user>' + turn.content }}{% endif %}{% endfor %}\
-    {% if add_generation_prompt %}{{ '<assistant>' }}{% endif %}";
-
-fn template() -> String {
-    // A finished conversation has the mark too, before its reply.
-    TEMPLATE.replace("{{ turn.content + eos_token }}", "{{ '<assistant>' + turn.content + eos_token }}")
-}
+const TEMPLATE: &str = "{% for turn in messages %}{% if turn.role == 'assistant' %}\
+    {{ '<assistant>' + turn.content + eos_token }}{% else %}{{ bos_token + '<user>' + turn.content }}{% endif %}\
+    {% endfor %}{% if add_generation_prompt %}{{ '<assistant>' }}{% endif %}";
 
 /// Saves the model and says where.
 pub fn model(root: &Path, positions: usize) -> PathBuf {
@@ -27,7 +22,7 @@ pub fn model(root: &Path, positions: usize) -> PathBuf {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let json = tokenizer::tokenizer_json(&SPECIALS, &words);
     let config = serde_json::json!({
-        "bos_token": "<bos>", "eos_token": "<eos>", "unk_token": "<unk>", "chat_template": template(),
+        "bos_token": "<bos>", "eos_token": "<eos>", "unk_token": "<unk>", "chat_template": TEMPLATE,
     });
     let files = BTreeMap::from([
         ("tokenizer.json".to_string(), json.to_string().into_bytes()),

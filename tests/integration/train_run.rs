@@ -1,0 +1,101 @@
+//! A whole self-rewarding run with real weights: a tiny Llama, born here, from M0 to M2 on the embedded world.
+
+use std::path::Path;
+
+use selfreward::engine::drive::Ended;
+use selfreward::engine::launch;
+use selfreward::engine::recorder::Signals;
+use selfreward::engine::settings::{GateMode, Optimizer, PolicyKind, PromptWriter, Settings};
+use selfreward::llama_policy::LlamaPolicy;
+use selfreward::model::folder::Folder;
+use selfreward::model::weights::Values;
+use selfreward::run::folder::RunFolder;
+use selfreward::run::ids::Model;
+use selfreward::run::view::{RunView, State};
+
+use crate::stage::{entries, facts};
+use crate::train_tiny;
+
+/// A judge's text that a model this small can learn to follow.
+const JUDGE: &str = "review {{prompt}} / {{answer}}";
+
+fn settings(root: &Path, base: &Path) -> Settings {
+    let judge = root.join("judge.txt");
+    std::fs::write(&judge, JUDGE).unwrap();
+    let mut settings = Settings::tiny();
+    settings.run.policy = PolicyKind::Llama;
+    settings.run.iterations = 1;
+    settings.run.seed = 4;
+    settings.model.base = Some(base.display().to_string());
+    settings.model.device = "cpu".into();
+    settings.model.threads = 2;
+    settings.data.limit = 96;
+    settings.data.judge_prompt = Some(judge.display().to_string());
+    settings.sft.lr = 2e-2;
+    settings.sft.lr_end = 2e-3;
+    settings.sft.optimizer = Optimizer::Muon;
+    settings.sft.epochs = 6;
+    settings.prompts.count = 12;
+    settings.prompts.writer = PromptWriter::Fixed;
+    settings.prompts.request.max_tokens = 24;
+    settings.prompt_filter.drop_unlikely = 0.0;
+    settings.candidates.n = 3;
+    settings.candidates.max_tokens = 16;
+    settings.judge.samples = 2;
+    settings.judge.min_parsed = 1;
+    settings.judge.max_tokens = 24;
+    settings.judge.temperature = 1.0;
+    settings.pairs.min_margin = 0.1;
+    settings.pairs.drop_low_policy_margin = 0.0;
+    settings.gate.mode = GateMode::Off;
+    settings.dpo.epochs = 1;
+    settings.dpo.batch = 2;
+    settings.dpo.eft_replay = 2;
+    settings.dpo.held_out_share = 0.0;
+    settings.eval.instructions = 4;
+    settings.eval.ranked = 4;
+    settings.eval.anchors = 4;
+    settings.eval.max_tokens = 12;
+    settings.eval.bootstrap = 50;
+    settings.checkpoint.every = 8;
+    settings
+}
+
+fn run(folder: &RunFolder) -> (Ended, RunView) {
+    let mut make = |settings: &Settings, _: &selfreward::engine::materials::Materials| {
+        let base = settings.model.base.clone().unwrap();
+        Ok(Box::new(LlamaPolicy::new(settings, Path::new(&base))?) as Box<dyn selfreward::engine::policy::Policy>)
+    };
+    launch::engine(folder, &mut make, Signals::default(), Box::new(|_, _| {})).unwrap()
+}
+
+fn weights(run: &RunFolder, view: &RunView, model: Model) -> Vec<f32> {
+    let folder = run.path().join(view.model(model).unwrap().folder.as_ref().unwrap());
+    let weights = Folder::open(&folder).unwrap().weights().unwrap();
+    weights.iter().flat_map(|(_, tensor)| Values::to_f32(&tensor.values)).collect()
+}
+
+#[test]
+fn a_tiny_llama_rewards_itself_from_start_to_end_twice_to_the_same_facts() {
+    let root = tempfile::tempdir().unwrap();
+    let base = train_tiny::model(root.path(), 256);
+    let mut seen = Vec::new();
+    for name in ["first", "second"] {
+        let folder = launch::create(root.path(), name, &settings(root.path(), &base)).unwrap();
+        let (ended, view) = run(&folder);
+        assert_eq!(ended, Ended::Finished);
+        assert_eq!(view.state, State::Finished);
+        let models: Vec<Model> = view.models.iter().map(|model| model.model).collect();
+        assert_eq!(models, [Model::M(0), Model::Baseline, Model::M(1), Model::M(2)]);
+        let round = view.round(1).unwrap();
+        assert_eq!(round.prompts.len(), 12);
+        assert!(round.pairs >= 2, "{}", round.pairs);
+        let first = entries(&folder).into_iter().find(|entry| entry.event.kind() == "dpo_step").unwrap();
+        let first = serde_json::to_value(&first.event).unwrap();
+        assert!((first["loss"].as_f64().unwrap() - std::f64::consts::LN_2).abs() < 1e-3, "{first}");
+        assert_ne!(weights(&folder, &view, Model::M(1)), weights(&folder, &view, Model::M(2)));
+        seen.push((facts(&folder), weights(&folder, &view, Model::M(2))));
+    }
+    assert_eq!(seen[0].0, seen[1].0, "the same seed gives the same facts");
+    assert!(seen[0].1 == seen[1].1, "and the same weights, bit for bit");
+}
