@@ -5,8 +5,6 @@
     clippy::print_stderr,
     reason = "a test stops at the first surprise, and says aloud what it skips"
 )]
-//! One integration binary: every file here is a table of inputs and what must come out.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it stands")]
 
 mod agreement;
 mod cli_exports;
