@@ -73,7 +73,7 @@ fn take(root: &Path, shot: &Shot) -> App {
 /// Compares with the file, or writes it when asked to. Returns what differs.
 fn compare(name: &str, drawn: &str) -> Option<String> {
     let path = fixtures().join(format!("{name}.txt"));
-    if std::env::var_os("UPDATE_SCREENS").is_some() {
+    if std::env::var_os("UPDATE_SCREENS").is_some_and(|value| !value.is_empty()) {
         std::fs::create_dir_all(fixtures()).unwrap();
         std::fs::write(&path, drawn).unwrap();
         return None;
