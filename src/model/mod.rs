@@ -13,6 +13,7 @@ pub mod log_probs;
 pub mod packed;
 pub mod pick;
 pub mod random;
+pub mod rows;
 pub mod safetensors;
 pub mod sampler;
 pub mod shape;

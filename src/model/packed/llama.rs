@@ -4,13 +4,13 @@
 //! on the tokens before it: not on the batch, the threads, the chunks of a prefill or the vector width.
 
 use anyhow::Result;
-use pulp::{Arch, Simd, WithSimd};
+use pulp::Arch;
 use rayon::prelude::*;
 
 use crate::model::packed::attention::{Attention, Scratch, Span, Task};
-use crate::model::packed::lanes;
 use crate::model::packed::matrix::{Matrix, Padding, Part};
 use crate::model::packed::pages::Pages;
+use crate::model::packed::row_sums::{LogTotal, Norm};
 use crate::model::packed::tile::{Finish, Left, PANEL, Row};
 use crate::model::shape::Shape;
 use crate::model::weights::{Tensor, TensorSource, Values};
@@ -338,73 +338,4 @@ fn pad(values: &[f32]) -> Vec<Row> {
     let mut rows = vec![[0.0; PANEL]; values.len().div_ceil(PANEL)];
     rows.as_flattened_mut()[..values.len()].copy_from_slice(values);
     rows
-}
-
-struct Norm<'a> {
-    x: &'a [Row],
-    rows: usize,
-    weight: &'a [Row],
-    hidden: usize,
-    epsilon: f32,
-    out: &'a mut [Row],
-}
-
-impl WithSimd for Norm<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _simd: S) {
-        for row in 0..self.rows {
-            // Rows are copied to locals: through references the compiler fears overlap and stays scalar.
-            let mut squares = [0.0; PANEL];
-            for panel in self.x.chunks_exact(self.rows) {
-                let values = panel[row];
-                for (square, value) in squares.iter_mut().zip(values) {
-                    *square = value.mul_add(value, *square);
-                }
-            }
-            let inverse = 1.0 / (lanes::sum(squares) / self.hidden as f32 + self.epsilon).sqrt();
-            let panels = self.x.chunks_exact(self.rows).zip(self.out.chunks_exact_mut(self.rows)).zip(self.weight);
-            for ((panel, out), &weight) in panels {
-                let mut values = panel[row];
-                for (value, weight) in values.iter_mut().zip(weight) {
-                    *value *= inverse * weight;
-                }
-                out[row] = values;
-            }
-        }
-    }
-}
-
-struct LogTotal<'a> {
-    logits: &'a [Row],
-    rows: usize,
-    row: usize,
-    vocab: usize,
-}
-
-impl WithSimd for LogTotal<'_> {
-    type Output = f32;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _simd: S) -> f32 {
-        let (whole, rest) = (self.vocab / PANEL, self.vocab % PANEL);
-        let mut largest = [f32::NEG_INFINITY; PANEL];
-        for (index, panel) in self.logits.chunks_exact(self.rows).enumerate() {
-            let valid = if index < whole { PANEL } else { rest };
-            for (largest, &logit) in largest.iter_mut().zip(&panel[self.row][..valid]) {
-                *largest = if logit > *largest { logit } else { *largest };
-            }
-        }
-        let largest = lanes::max(largest);
-        let mut totals = [0.0; PANEL];
-        for (index, panel) in self.logits.chunks_exact(self.rows).enumerate() {
-            let valid = if index < whole { PANEL } else { rest };
-            for (total, &logit) in totals.iter_mut().zip(&panel[self.row][..valid]) {
-                *total += lanes::exp(logit - largest);
-            }
-        }
-        // Through f64, so that the logarithm is the same wherever the library's is right to half a unit.
-        largest + f64::from(lanes::sum(totals)).ln() as f32
-    }
 }

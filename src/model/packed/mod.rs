@@ -9,4 +9,5 @@ pub mod llama;
 pub mod matrix;
 pub mod pages;
 pub mod prefixes;
+pub mod row_sums;
 pub mod tile;
