@@ -26,11 +26,22 @@ fn save(policy: &mut LlamaPolicy, folder: &Path) {
 
 type MakeLesson = fn(&mut LlamaPolicy) -> Lesson;
 
-const LESSONS: [(&str, MakeLesson); 3] = [
+const LESSONS: [(&str, MakeLesson); 4] = [
     ("answers", |_| answers(Optimizer::Adamw)),
     ("answers with Muon", |_| answers(Optimizer::Muon)),
     ("preferences", preferences),
+    ("preferences with dropout", with_dropout),
 ];
+
+fn with_dropout(policy: &mut LlamaPolicy) -> Lesson {
+    match preferences(policy) {
+        Lesson::Preferences { pairs, held_out, replay, mut settings, seed } => {
+            settings.dropout = 0.2;
+            Lesson::Preferences { pairs, held_out, replay, settings, seed }
+        }
+        answers => answers,
+    }
+}
 
 #[test]
 fn a_lesson_interrupted_after_any_step_ends_in_the_same_bits() {
@@ -247,7 +258,7 @@ fn replies_depend_on_their_seeds_alone_and_are_scored_as_they_were_written() {
     assert_eq!(writer.reply(&asks, &mut together).unwrap(), Flow::Go);
     for (index, ask) in asks.iter().enumerate() {
         let mut alone = collect(1, usize::MAX);
-        writer.reply(std::slice::from_ref(ask), &mut alone).unwrap();
+        assert_eq!(writer.reply(std::slice::from_ref(ask), &mut alone).unwrap(), Flow::Go);
         assert_eq!(alone.replies[0], together.replies[index]);
     }
     let reply = together.replies[0].clone().unwrap();

@@ -19,6 +19,8 @@ use crate::train_tiny;
 /// A judge's text that a model this small can learn to follow.
 const JUDGE: &str = "review {{prompt}} / {{answer}}";
 
+const WRITE_PROMPT: &str = "<bos><user>{{shots}} {{next}}.<assistant>";
+
 fn settings(root: &Path, base: &Path) -> Settings {
     let judge = root.join("judge.txt");
     std::fs::write(&judge, JUDGE).unwrap();
@@ -36,18 +38,25 @@ fn settings(root: &Path, base: &Path) -> Settings {
     settings.sft.optimizer = Optimizer::Muon;
     settings.sft.epochs = 6;
     settings.prompts.count = 12;
-    settings.prompts.writer = PromptWriter::Fixed;
-    settings.prompts.request.max_tokens = 24;
+    // The base model, being random, can write no prompts; M1 can answer, and its answers serve as prompts.
+    let write_prompt = root.join("write_prompt.txt");
+    std::fs::write(&write_prompt, WRITE_PROMPT).unwrap();
+    settings.data.write_prompt = Some(write_prompt.display().to_string());
+    settings.prompts.writer = PromptWriter::Current;
+    settings.prompts.request.max_tokens = 40;
+    settings.prompts.request.temperature = 1.0;
     settings.prompt_filter.drop_unlikely = 0.0;
     settings.candidates.n = 3;
     settings.candidates.max_tokens = 16;
     settings.judge.samples = 2;
     settings.judge.min_parsed = 1;
     settings.judge.max_tokens = 24;
-    settings.judge.temperature = 1.0;
+    settings.judge.temperature = 0.8;
     settings.pairs.min_margin = 0.1;
     settings.pairs.drop_low_policy_margin = 0.0;
     settings.gate.mode = GateMode::Off;
+    // A fifth of this judge's replies has no score, which would rightly pause a run.
+    settings.alarms.unparsed_stop = 0.9;
     settings.dpo.epochs = 1;
     settings.dpo.batch = 2;
     settings.dpo.eft_replay = 2;

@@ -18,7 +18,9 @@ const TEMPLATE: &str = "{% for turn in messages %}{% if turn.role == 'assistant'
 
 /// Saves the model and says where.
 pub fn model(root: &Path, positions: usize) -> PathBuf {
-    let words = vocabulary();
+    let mut words = vocabulary();
+    // Words of the judge's texts, which the world does not know.
+    words.extend(["score", "review"].map(str::to_owned));
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let json = tokenizer::tokenizer_json(&SPECIALS, &words);
     let config = serde_json::json!({
