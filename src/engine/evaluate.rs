@@ -27,13 +27,15 @@ const TEMPERATURES: [f64; 2] = [0.7, 1.0];
 /// Lengths within this ratio count as equal.
 const MATCHED: f64 = 0.1;
 
+/// One part of an evaluation.
+type Part = fn(&mut Engine, u32, Model, Seed) -> Result<Flow>;
+
 impl Engine {
     pub(super) fn evaluate(&mut self, iteration: u32, model: Model) -> Result<Flow> {
         // Every model gets the same seeds, so that two models differ by their weights alone.
         let seed = Seed::root(self.settings.run.seed).named("evaluation");
         self.hold(model)?;
-        let steps: [fn(&mut Engine, u32, Model, Seed) -> Result<Flow>; 3] =
-            [Engine::answer_held_out, Engine::judge_held_out, Engine::duel];
+        let steps: [Part; 3] = [Engine::answer_held_out, Engine::judge_held_out, Engine::duel];
         for step in steps {
             if step(self, iteration, model, seed)? == Flow::Stop {
                 return Ok(Flow::Stop);

@@ -66,7 +66,7 @@ impl Seat<Reply> for Reading<'_> {
 pub fn read(reply: Reply) -> Judgement {
     let reading = read_score(&reply.text);
     let rationale = reading.rationale(&reply.text);
-    let contradicts = reading.score.is_ok_and(|score| contradiction(&rationale, score).is_some());
+    let contradicts = reading.score.is_ok_and(|score| contradiction(rationale, score).is_some());
     let span = reading.number.map(|number| (number.start as u32, number.end as u32));
     Judgement { truncated: reply.ended == Ended::Length, score: reading.score, span, contradicts, reply: reply.text }
 }

@@ -24,7 +24,8 @@ fn without_an_engine_requests_wait_in_a_file_of_this_persons_own() {
     let (story, pairs) = story(root.path());
     let decide =
         |choice: Choice, pairs: Vec<PromptId>, filter: Option<&str>| (pairs, choice, filter.map(str::to_string));
-    let table: Vec<(&[&str], Box<dyn Fn(&Command) -> bool>)> = vec![
+    type Fits = Box<dyn Fn(&Command) -> bool>;
+    let table: Vec<(&[&str], Fits)> = vec![
         (&["pause", "a"], Box::new(|command| *command == Command::Pause)),
         (&["stop", "a", "--after", "stage"], Box::new(|command| *command == Command::Stop { when: StopWhen::Stage })),
         (&["snapshot", "a"], Box::new(|command| *command == Command::Snapshot)),
