@@ -2,18 +2,18 @@
 //!
 //! The modules stand in reading order. `src/README.md` is the map: who may import whom, and what no module ever does.
 
-pub mod cli;
-pub mod data;
-pub mod engine;
-#[cfg(feature = "llama")]
-pub mod llama_policy;
-pub mod microworld;
-#[cfg(feature = "llama")]
-pub mod model;
-pub mod recipe;
-pub mod rehearsal;
 pub mod run;
 pub mod text;
+pub mod recipe;
+pub mod data;
+pub mod microworld;
+pub mod engine;
+pub mod rehearsal;
+pub mod tui;
+#[cfg(feature = "llama")]
+pub mod model;
 #[cfg(feature = "llama")]
 pub mod train;
-pub mod tui;
+#[cfg(feature = "llama")]
+pub mod llama_policy;
+pub mod cli;

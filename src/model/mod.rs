@@ -3,20 +3,20 @@
 //! In reading order: what it looks like, its weights and files, its words, its mathematics, its fast form for one
 //! processor, sampling and scoring with that, and the commands.
 
-pub mod chat_template;
-pub mod commands;
-pub mod device;
+pub mod shape;
+pub mod weights;
+pub mod random;
+pub mod safetensors;
 pub mod folder;
-pub mod kv_cache;
+pub mod chat_template;
+pub mod tokenizer;
 pub mod llama;
-pub mod log_probs;
+pub mod kv_cache;
+pub mod device;
 pub mod packed;
 pub mod pick;
-pub mod random;
-pub mod rows;
-pub mod safetensors;
-pub mod sampler;
-pub mod shape;
 pub mod stop;
-pub mod tokenizer;
-pub mod weights;
+pub mod sampler;
+pub mod rows;
+pub mod log_probs;
+pub mod commands;

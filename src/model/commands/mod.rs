@@ -2,8 +2,8 @@
 //!
 //! `cli` parses their arguments and hands them the terminal; nothing here prints, exits or knows a run.
 
-pub mod bench;
-pub mod generate;
-pub mod inspect;
-pub mod logprobs;
 pub mod opening;
+pub mod generate;
+pub mod logprobs;
+pub mod inspect;
+pub mod bench;

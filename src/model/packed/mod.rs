@@ -2,12 +2,12 @@
 //!
 //! In reading order: the kernel, elementwise mathematics, matrices, pages, attention, the Llama made of them.
 
-pub mod attention;
-pub mod engine;
+pub mod tile;
 pub mod lanes;
-pub mod llama;
 pub mod matrix;
 pub mod pages;
 pub mod prefixes;
+pub mod attention;
 pub mod row_sums;
-pub mod tile;
+pub mod llama;
+pub mod engine;
