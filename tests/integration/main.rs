@@ -23,6 +23,7 @@ mod fold;
 mod house;
 mod journal_docs;
 mod journal_words;
+mod journals;
 mod judge_replies;
 mod likeness;
 mod living;
