@@ -151,13 +151,12 @@ fn no_test_is_ignored_and_no_fixture_is_an_orphan() {
         files(&root().join("tests"), "rs").iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
     assert!(!tests.contains(concat!("#[", "ignore")), "an ignored test");
     for path in files(&root().join("tests/fixtures"), "") {
-        let name = path.file_name().unwrap().to_str().unwrap();
-        let folder = path.parent().unwrap().file_name().unwrap().to_str().unwrap();
-        let stem = name.split('.').next().unwrap();
-        // A fixture is named by its file, its stem, or the folder that is read whole.
-        let used = tests.contains(name)
-            || tests.contains(&format!("\"{stem}"))
-            || tests.contains(&format!("fixtures/{folder}"));
+        // A fixture is named by its file, its stem, or a folder that is read whole.
+        let below = path.strip_prefix(root().join("tests")).unwrap();
+        let stem = path.file_stem().unwrap().to_str().unwrap();
+        let names = below.ancestors().filter(|part| part.components().count() > 1).map(|part| part.to_str().unwrap());
+        let mut names = names.chain(below.iter().skip(1).map(|part| part.to_str().unwrap()));
+        let used = names.any(|name| tests.contains(name)) || tests.contains(&format!("\"{stem}"));
         assert!(used, "{} is used by no test", path.display());
     }
 }

@@ -113,8 +113,11 @@ fn a_closed_terminal_takes_no_engine_down() {
     });
     let folder = RunFolder::at(root.path().join("a"));
     until("the engine works", || view(&folder).last_sft.is_some());
+    // What the kernel sends to a session whose terminal is gone: the connection broke.
+    let pid = viewer.process_id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    viewer.wait().unwrap();
     drop(pty.master);
-    let _ = viewer.wait();
     let before = view(&folder).seq;
     until("it goes on alone", || view(&folder).seq > before + 5);
     until("the run is finished", || view(&folder).state == State::Finished);

@@ -135,6 +135,7 @@ fn a_replay_opens_moves_resizes_and_gives_the_terminal_back() {
     program.press("\u{1b}");
     program.gone("search:");
     program.resize(120, 40);
+    program.see("? help  : command");
     program.press("6");
     program.see("Kendall's tau");
     for (width, height) in [(1, 1), (200, 60), (5, 2), (40, 10), (300, 100), (80, 24)] {
