@@ -27,20 +27,21 @@ const REPLY_TOKENS: usize = 128;
 
 #[derive(Debug, Clone, Args)]
 pub struct BenchArgs {
-    /// Folder of the model; without it random weights of --shape.
+    /// The model; else random weights of --shape
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,
-    /// Shape of the random weights: tiny (4.7M) or 135m (SmolLM2's).
-    #[arg(long, default_value = "tiny", value_parser = ["tiny", "135m"], conflicts_with = "model")]
+    /// tiny (4.7M) or 135m (SmolLM2's shape)
+    #[arg(long, value_name = "NAME", hide_possible_values = true, default_value = "tiny", value_parser = ["tiny", "135m"], conflicts_with = "model")]
     pub shape: String,
     #[command(flatten)]
     pub machine: Machine,
-    /// Batch sizes of decoding.
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64])]
+    /// Batch sizes of decoding
+    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [1, 16, 64])]
     pub batch: Vec<usize>,
-    /// Runs of each measurement; the median is reported.
-    #[arg(long, default_value_t = 5)]
+    /// Runs of each; the median is told
+    #[arg(long, default_value_t = 5, value_name = "N")]
     pub repeats: usize,
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }

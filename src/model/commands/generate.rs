@@ -21,45 +21,49 @@ use crate::model::tokenizer::Tokenizer;
 pub struct GenerateArgs {
     #[command(flatten)]
     pub opening: Opening,
-    /// One prompt, answered as a user's turn.
-    #[arg(long)]
+    /// One prompt, answered as a user's turn
+    #[arg(long, value_name = "TEXT")]
     pub prompt: Option<String>,
-    /// JSON lines with "prompt", or with "messages" of role and content; - reads standard input.
+    /// JSON lines with prompt or messages; - is stdin
     #[arg(long, value_name = "F.jsonl")]
     pub input: Option<PathBuf>,
-    /// A system turn before every prompt.
-    #[arg(long)]
+    /// A system turn before every prompt
+    #[arg(long, value_name = "TEXT")]
     pub system: Option<String>,
-    /// Continue the text itself, without a chat template.
+    /// Continue the text itself, without a template
     #[arg(long, conflicts_with = "system")]
     pub raw: bool,
-    /// 0 always takes the likeliest token.
-    #[arg(long, default_value_t = 0.7)]
+    /// 0 always takes the likeliest token
+    #[arg(long, default_value_t = 0.7, value_name = "T")]
     pub temperature: f32,
-    #[arg(long, default_value_t = 0.9)]
+    /// Nucleus sampling
+    #[arg(long, default_value_t = 0.9, value_name = "P")]
     pub top_p: f32,
-    /// 0 keeps all tokens.
-    #[arg(long, default_value_t = 0)]
+    /// 0 keeps all tokens
+    #[arg(long, default_value_t = 0, value_name = "K")]
     pub top_k: usize,
-    #[arg(long, default_value_t = 0.0)]
+    /// Least probability, as a share of the likeliest
+    #[arg(long, default_value_t = 0.0, value_name = "P", hide_short_help = true)]
     pub min_p: f32,
-    /// Above 1 discourages tokens that already stand there.
-    #[arg(long, default_value_t = 1.0)]
+    /// Above 1 discourages tokens that stand there
+    #[arg(long, default_value_t = 1.0, value_name = "X", hide_short_help = true)]
     pub repetition_penalty: f32,
-    #[arg(long, default_value_t = 256)]
+    /// Longest reply
+    #[arg(long, default_value_t = 256, value_name = "N")]
     pub max_tokens: usize,
-    /// End the reply before this string; may be given several times.
+    /// End before this string; repeatable
     #[arg(long, value_name = "TEXT")]
     pub stop: Vec<String>,
-    #[arg(long, default_value_t = 0)]
+    /// The seed of all replies
+    #[arg(long, default_value_t = 0, value_name = "N")]
     pub seed: u64,
-    /// Replies to each prompt.
-    #[arg(long, default_value_t = 1)]
+    /// Replies to each prompt
+    #[arg(long, default_value_t = 1, value_name = "N")]
     pub n: usize,
-    /// Add the log-prob of each token to the JSON lines.
+    /// Add each token's log-prob to the JSON
     #[arg(long, requires = "json")]
     pub log_probs: bool,
-    /// One JSON line a reply: text, tokens, finish.
+    /// A JSON line a reply: text, tokens, finish
     #[arg(long)]
     pub json: bool,
 }

@@ -18,16 +18,16 @@ use crate::model::tokenizer::Tokenizer;
 pub struct LogprobsArgs {
     #[command(flatten)]
     pub opening: Opening,
-    /// JSON lines with "prompt" and "response", or with "text", which is scored whole; - reads standard input.
+    /// JSON lines: prompt and response, or text
     #[arg(long, value_name = "F.jsonl")]
     pub input: PathBuf,
-    /// Join prompt and response as they are, without a chat template.
+    /// Join prompt and response without a template
     #[arg(long)]
     pub raw: bool,
-    /// Add each token's id and log-prob.
+    /// Add each token's id and log-prob
     #[arg(long)]
     pub per_token: bool,
-    /// One JSON line a row: tokens, sum, mean.
+    /// A JSON line a row: tokens, sum, mean
     #[arg(long)]
     pub json: bool,
 }

@@ -18,7 +18,7 @@ const MAX_LINE_BYTES: usize = 16 << 20;
 
 #[derive(Debug, Clone, Args)]
 pub struct Opening {
-    /// Folder with config.json, model.safetensors and tokenizer.json.
+    /// The model: a Hugging Face folder
     #[arg(long, value_name = "DIR")]
     pub model: PathBuf,
     #[command(flatten)]
@@ -27,20 +27,20 @@ pub struct Opening {
 
 #[derive(Debug, Clone, Args)]
 pub struct Machine {
-    /// auto, cpu, cuda or cuda:N.
-    #[arg(long, default_value = "auto")]
+    /// auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto", value_name = "NAME", hide_short_help = true)]
     pub device: DeviceChoice,
-    /// Precision of the weights while computing. auto keeps what the file has.
-    #[arg(long, value_enum, default_value_t = Precision::Auto)]
+    /// Weights while computing: auto keeps the file's
+    #[arg(long, value_enum, default_value_t = Precision::Auto, value_name = "TYPE", hide_short_help = true)]
     pub dtype: Precision,
-    /// Computing threads; 0 means one for each processor.
-    #[arg(long, default_value_t = 0)]
+    /// Computing threads; 0: one for each processor
+    #[arg(long, default_value_t = 0, value_name = "N", hide_short_help = true)]
     pub threads: usize,
-    /// Replies written together.
-    #[arg(long, default_value_t = 64)]
+    /// Replies written together
+    #[arg(long, default_value_t = 64, value_name = "N", hide_short_help = true)]
     pub rows: usize,
-    /// Memory for keys and values, in MiB.
-    #[arg(long, default_value_t = 1024, value_name = "MIB")]
+    /// Memory for keys and values
+    #[arg(long, default_value_t = 1024, value_name = "MIB", hide_short_help = true)]
     pub cache: usize,
 }
 
