@@ -16,11 +16,12 @@ use crate::model::weights::TensorSource;
 
 #[derive(Debug, Clone, Args)]
 pub struct InspectArgs {
-    /// Folder with config.json and model.safetensors.
+    /// The model: a Hugging Face folder
     pub dir: PathBuf,
-    /// Read every weight too, to find values that are not numbers.
+    /// Read every weight too, to find what is no number
     #[arg(long)]
     pub full: bool,
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
