@@ -18,7 +18,7 @@ use crate::model::tokenizer::Tokenizer;
 
 #[derive(Debug, Clone, Args)]
 #[group(id = "what", required = true, args = ["prompt", "input"])]
-#[command(override_usage = "selfreward generate --model DIR (--prompt TEXT | --input F.jsonl) [OPTIONS]")]
+#[command(override_usage = "selfreward generate --model DIR (--prompt TEXT | --input F) [OPTIONS]")]
 pub struct GenerateArgs {
     #[command(flatten)]
     pub opening: Opening,
