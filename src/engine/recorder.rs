@@ -156,7 +156,6 @@ impl Recorder {
     }
 
     fn put(&mut self, event: Event) -> Result<()> {
-        let due = is_lint_moment(&event, &self.view);
         let syncs = is_worth_a_sync(&event);
         let mut entry = Entry { seq: self.view.seq + 1, at: Self::clock(), event };
         if let Err(error) = self.writer.append(&entry) {
@@ -165,7 +164,8 @@ impl Recorder {
         self.take(&entry);
         // Alarms change no fact: what the linter owes after the last fact it still owes.
         if !matches!(entry.event, Event::AlarmRaised(_) | Event::AlarmCleared(_)) {
-            self.lint_due = due;
+            // Asked of the view that holds the event, as a resume will ask it.
+            self.lint_due = is_lint_moment(&entry.event, &self.view);
         }
         self.unsynced += 1;
         if syncs || self.unsynced >= UNSYNCED_LINES || self.last_sync.elapsed() >= UNSYNCED {
