@@ -86,11 +86,9 @@ fn term(word: &str) -> Result<Term, String> {
         return Ok(Term::Text(text.to_lowercase()));
     }
     if let Some(name) = word.strip_prefix("sign:") {
-        return SIGNS
-            .iter()
-            .find(|kind| sign_name(**kind) == name)
-            .map(|kind| Term::Sign(*kind))
-            .ok_or_else(|| format!("there is no sign `{name}`; there are {}", SIGNS.map(sign_name).join(", ")));
+        return SignKind::ALL.iter().find(|kind| sign_name(**kind) == name).map(|kind| Term::Sign(*kind)).ok_or_else(
+            || format!("there is no sign `{name}`; there are {}", SignKind::ALL.map(sign_name).join(", ")),
+        );
     }
     if let Some(at) = word.find(['<', '>', '=', ':']) {
         let (name, rest) = word.split_at(at);
@@ -150,22 +148,6 @@ impl Term {
         }
     }
 }
-
-const SIGNS: [SignKind; 13] = [
-    SignKind::UnlikelyChosen,
-    SignKind::PolicyDisagrees,
-    SignKind::Gaming,
-    SignKind::HiddenText,
-    SignKind::Contradiction,
-    SignKind::Degenerate,
-    SignKind::MissingScore,
-    SignKind::Length,
-    SignKind::Minority,
-    SignKind::NearDuplicate,
-    SignKind::JudgeNoise,
-    SignKind::CopiedPrompt,
-    SignKind::SmallMargin,
-];
 
 /// The sign's label as one word.
 pub fn sign_name(kind: SignKind) -> String {

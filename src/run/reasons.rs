@@ -166,6 +166,22 @@ pub enum SignKind {
 }
 
 impl SignKind {
+    pub const ALL: [SignKind; 13] = [
+        SignKind::UnlikelyChosen,
+        SignKind::PolicyDisagrees,
+        SignKind::Gaming,
+        SignKind::HiddenText,
+        SignKind::Contradiction,
+        SignKind::Degenerate,
+        SignKind::MissingScore,
+        SignKind::Length,
+        SignKind::Minority,
+        SignKind::NearDuplicate,
+        SignKind::JudgeNoise,
+        SignKind::CopiedPrompt,
+        SignKind::SmallMargin,
+    ];
+
     /// One or two words for a table cell.
     pub fn label(self) -> &'static str {
         match self {

@@ -130,22 +130,6 @@ pub const REASONS: [(&str, VetoReason); 6] = [
     ("other", VetoReason::Other),
 ];
 
-const SIGNS: [SignKind; 13] = [
-    SignKind::UnlikelyChosen,
-    SignKind::PolicyDisagrees,
-    SignKind::Gaming,
-    SignKind::HiddenText,
-    SignKind::Contradiction,
-    SignKind::Degenerate,
-    SignKind::MissingScore,
-    SignKind::Length,
-    SignKind::Minority,
-    SignKind::NearDuplicate,
-    SignKind::JudgeNoise,
-    SignKind::CopiedPrompt,
-    SignKind::SmallMargin,
-];
-
 /// The word for a veto's reason.
 pub fn reason_name(reason: VetoReason) -> &'static str {
     REASONS.iter().find(|(_, known)| *known == reason).map_or("other", |(name, _)| name)
@@ -315,9 +299,10 @@ fn term(word: &str, at: usize) -> Result<Term, Fault> {
         },
         "sign" => {
             let wanted = value.replace(['_', '-'], " ");
-            let kinds: Vec<SignKind> = SIGNS.into_iter().filter(|kind| kind.label().contains(&wanted)).collect();
+            let kinds: Vec<SignKind> =
+                SignKind::ALL.into_iter().filter(|kind| kind.label().contains(&wanted)).collect();
             if kinds.is_empty() {
-                let labels: Vec<String> = SIGNS.iter().map(|kind| kind.label().replace(' ', "-")).collect();
+                let labels: Vec<String> = SignKind::ALL.iter().map(|kind| kind.label().replace(' ', "-")).collect();
                 return fault(value_at, format!("`{value}` is no sign; there are {}", labels.join(" ")));
             }
             Ok(Term::Sign(kinds))
