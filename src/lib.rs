@@ -16,4 +16,6 @@ pub mod model;
 pub mod train;
 #[cfg(feature = "llama")]
 pub mod llama_policy;
+#[cfg(feature = "llama")]
+pub mod forge;
 pub mod cli;

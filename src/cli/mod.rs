@@ -14,6 +14,8 @@ pub mod diff;
 pub mod export;
 pub mod failure;
 pub mod filter;
+#[cfg(feature = "llama")]
+pub mod forge;
 pub mod lines;
 pub mod look;
 pub mod metrics;
@@ -89,6 +91,8 @@ fn run(arguments: Arguments, output: &mut Output) -> anyhow::Result<()> {
         Command::Bench(args) => model::measure(&args, output),
         #[cfg(feature = "llama")]
         Command::Model(command) => model::model(&command, output),
+        #[cfg(feature = "llama")]
+        Command::Forge(args) => forge::forge(&args, output),
         Command::Engine(args) => start::engine(&args),
         Command::Gate(args) => requests::gate(&root()?, &args, output),
         // What is left are requests to the engine.

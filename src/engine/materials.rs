@@ -129,6 +129,7 @@ impl Materials {
                 .transpose()
         };
         let texts = PromptTexts {
+            set: data.texts,
             judge: text(&data.judge_prompt)?,
             duel: text(&data.duel_prompt)?,
             write_prompt: text(&data.write_prompt)?,

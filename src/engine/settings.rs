@@ -11,6 +11,7 @@ use crate::recipe::judge::JudgeSettings;
 use crate::recipe::new_prompts::NewPromptSettings;
 use crate::recipe::pairs::PairSettings;
 use crate::recipe::prompt_filter::PromptFilterSettings;
+use crate::recipe::prompts::TextSet;
 use crate::recipe::spot_check::SpotCheckSettings;
 use crate::recipe::suspicion::SuspicionSettings;
 use crate::run::alarms::AlarmSettings;
@@ -121,6 +122,8 @@ pub struct DataSettings {
     pub instructions_held_out: Option<String>,
     /// Share of `eft` and `ift` to hold out, by content.
     pub held_out_share: f64,
+    /// Which embedded texts a model reads: `full`, or `short` for a model of a few words.
+    pub texts: TextSet,
     /// The judge's prompt, the comparison prompt and the prompt-writing prompt, where they are your own.
     pub judge_prompt: Option<String>,
     pub duel_prompt: Option<String>,
@@ -138,6 +141,7 @@ impl Default for DataSettings {
             eft_held_out: None,
             instructions_held_out: None,
             held_out_share: 0.25,
+            texts: TextSet::Full,
             judge_prompt: None,
             duel_prompt: None,
             write_prompt: None,

@@ -20,6 +20,8 @@ const LAW: &[(&str, &[&str])] = &[
     ("model", &["text", "recipe"]),
     ("train", &["run", "model"]),
     ("llama_policy", &["run", "text", "recipe", "engine", "model", "train"]),
+    // The embedded model is made where the world, which knows no tokens, meets the trainers, which know no tasks.
+    ("forge", &["text", "recipe", "microworld", "model", "train"]),
     (
         "cli",
         &[
@@ -34,12 +36,13 @@ const LAW: &[(&str, &[&str])] = &[
             "model",
             "train",
             "llama_policy",
+            "forge",
         ],
     ),
 ];
 
 /// Modules in which tensors may be named.
-const TENSOR_ROOMS: [&str; 3] = ["model", "train", "llama_policy"];
+const TENSOR_ROOMS: [&str; 4] = ["model", "train", "llama_policy", "forge"];
 /// Files that may read a clock, below the screens and the command line.
 const CLOCKS: [&str; 1] = ["engine/recorder.rs"];
 /// Modules that run without a clock, except in those files.

@@ -20,7 +20,7 @@ use crate::model::commands::{bench::BenchArgs, generate::GenerateArgs, inspect::
 #[cfg(feature = "llama")]
 macro_rules! model_line {
     () => {
-        "  model     generate, logprobs, bench, model inspect\n"
+        "  model     generate, logprobs, bench, forge, model inspect\n"
     };
 }
 #[cfg(not(feature = "llama"))]
@@ -141,6 +141,9 @@ pub enum Command {
     /// How fast this machine writes and scores
     #[cfg(feature = "llama")]
     Bench(BenchArgs),
+    /// Make the embedded model and its seed data anew
+    #[cfg(feature = "llama")]
+    Forge(ForgeArgs),
     /// About a model's folder
     #[cfg(feature = "llama")]
     #[command(subcommand)]

@@ -116,6 +116,20 @@ pub struct EngineProcessArgs {
     pub folder: PathBuf,
 }
 
+#[cfg(feature = "llama")]
+#[derive(Debug, Args)]
+pub struct ForgeArgs {
+    /// The folder to make
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Everything follows from it
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Threads; 0 takes all cores
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub threads: usize,
+}
+
 #[derive(Debug, Args)]
 pub struct LookArgs {
     /// Name or folder of the run
