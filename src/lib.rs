@@ -7,6 +7,7 @@ pub mod text;
 pub mod recipe;
 pub mod data;
 pub mod microworld;
+pub mod embedded;
 pub mod engine;
 pub mod rehearsal;
 pub mod tui;

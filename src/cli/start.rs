@@ -262,9 +262,6 @@ fn check_policy(settings: &Settings) -> Result<()> {
         PolicyKind::Llama if !cfg!(feature = "llama") => Err(Failure::usage(
             "this program was built without the model (feature `llama`); try the scripted one: selfreward run --policy rehearsal",
         )),
-        PolicyKind::Llama if settings.model.base.is_none() => Err(Failure::usage(
-            "no base model is named: give a Hugging Face folder with --set model.base=DIR, or try the scripted policy: --policy rehearsal",
-        )),
         PolicyKind::Llama => Ok(()),
     }
 }
@@ -272,8 +269,10 @@ fn check_policy(settings: &Settings) -> Result<()> {
 fn make_policy(settings: &Settings, materials: &Materials) -> Result<Box<dyn Policy>> {
     check_policy(settings)?;
     #[cfg(feature = "llama")]
-    if let (PolicyKind::Llama, Some(base)) = (settings.run.policy, &settings.model.base) {
-        return Ok(Box::new(crate::llama_policy::LlamaPolicy::new(settings, Path::new(base))?));
+    if settings.run.policy == PolicyKind::Llama {
+        let base = settings.model.base.as_ref().map(Path::new).or(materials.base.as_deref());
+        let Some(base) = base else { bail!("there is no base model: name one with --set model.base=DIR") };
+        return Ok(Box::new(crate::llama_policy::LlamaPolicy::new(settings, base)?));
     }
     let policy = Rehearsal::new(settings.rehearsal.clone(), settings.run.seed, materials.prompts.clone());
     Ok(Box::new(policy))

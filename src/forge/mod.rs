@@ -13,15 +13,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::embedded::HASHES;
 use crate::microworld::World;
 
-/// The files of a forged folder beside the model's own.
-pub const IFT: &str = "ift.jsonl";
-pub const EFT: &str = "eft.jsonl";
-pub const EFT_HELD_OUT: &str = "eft_held_out.jsonl";
-pub const INSTRUCTIONS_HELD_OUT: &str = "instructions_held_out.jsonl";
-/// BLAKE3 of every other file.
-pub const HASHES: &str = "hashes.json";
 
 /// What is made. The defaults are those of the embedded model; tests make a smaller one.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,7 +10,8 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::base::Base;
-use super::{EFT, EFT_HELD_OUT, ForgeSettings, IFT, INSTRUCTIONS_HELD_OUT, Progress};
+use super::{ForgeSettings, Progress};
+use crate::embedded::{EFT, EFT_HELD_OUT, IFT, INSTRUCTIONS_HELD_OUT};
 use crate::microworld::World;
 use crate::microworld::corpus::{self, Judged, Labelling};
 use crate::recipe::seeds::Seed;

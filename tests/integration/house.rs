@@ -13,7 +13,9 @@ const LAW: &[(&str, &[&str])] = &[
     ("recipe", &["run", "text"]),
     ("data", &["run", "text", "recipe"]),
     ("microworld", &["text", "recipe"]),
-    ("engine", &["run", "text", "recipe", "data", "microworld"]),
+    // Bytes of this program and nothing else: the engine starts from them where no base and no data are named.
+    ("embedded", &[]),
+    ("engine", &["run", "text", "recipe", "data", "microworld", "embedded"]),
     // A rehearsal invents plausible prompts, answers and critiques: the world has them.
     ("rehearsal", &["run", "text", "recipe", "engine", "microworld"]),
     ("tui", &["run", "text"]),
@@ -21,7 +23,7 @@ const LAW: &[(&str, &[&str])] = &[
     ("train", &["run", "model"]),
     ("llama_policy", &["run", "text", "recipe", "engine", "model", "train"]),
     // The embedded model is made where the world, which knows no tokens, meets the trainers, which know no tasks.
-    ("forge", &["text", "recipe", "microworld", "model", "train"]),
+    ("forge", &["text", "recipe", "microworld", "embedded", "model", "train"]),
     (
         "cli",
         &[
@@ -30,6 +32,7 @@ const LAW: &[(&str, &[&str])] = &[
             "recipe",
             "data",
             "microworld",
+            "embedded",
             "engine",
             "rehearsal",
             "tui",
