@@ -10,6 +10,7 @@ use clap::{CommandFactory, Parser};
 pub mod alerts;
 pub mod arguments;
 pub mod config;
+pub mod demo;
 pub mod diff;
 pub mod export;
 pub mod failure;
@@ -28,6 +29,7 @@ pub mod report;
 pub mod requests;
 pub mod settings;
 pub mod shell;
+pub mod simulate;
 pub mod start;
 pub mod status;
 pub mod steps;
@@ -67,6 +69,7 @@ fn run(arguments: Arguments, output: &mut Output) -> anyhow::Result<()> {
     let root = || open::root(runs.as_deref());
     match command {
         Command::Run(args) => start::run(&root()?, &args, output),
+        Command::Demo(args) => demo::demo(&root()?, &args, output),
         Command::Resume(args) => start::resume(&root()?, &args, output),
         Command::Attach(args) => look::attach(&root()?, &args, output),
         Command::Watch(args) => look::watch(&root()?, &args, output),

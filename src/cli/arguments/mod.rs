@@ -37,7 +37,7 @@ const HELP: &str = concat!(
 
 Usage: selfreward [--runs DIR] COMMAND …
 
-  train     run, resume, pause, stop, snapshot, rollback
+  train     demo, run, resume, pause, stop, snapshot, rollback
   look      attach, watch, replay, ls, status, alerts, pairs, diff
   decide    check, keep, veto, swap, tie, score, defer, flag, undo, redo,
             note, ack, gate
@@ -76,6 +76,8 @@ pub enum ModelCommand {
 pub enum Command {
     /// Start a run and watch it
     Run(RunArgs),
+    /// Watch the embedded model improve itself, or fail
+    Demo(DemoArgs),
     /// Go on with a run that is paused or was interrupted
     Resume(ResumeArgs),
     /// Look at a run and decide about its pairs
@@ -85,7 +87,7 @@ pub enum Command {
     /// Play a run's journal again
     Replay(ReplayArgs),
     /// Decide about the pairs of an open gate, one after the other
-    Check(LookArgs),
+    Check(CheckArgs),
     /// List the runs
     Ls(ListArgs),
     /// How a run stands
