@@ -50,6 +50,17 @@ pub fn engine(
     signals: Signals,
     listener: Listener,
 ) -> Result<(Ended, RunView)> {
+    engine_with(folder, &Materials::read, make_policy, signals, listener)
+}
+
+/// The same with the human data that the caller reads.
+pub fn engine_with(
+    folder: &RunFolder,
+    read: &dyn Fn(&Settings) -> Result<Materials>,
+    make_policy: MakePolicy,
+    signals: Signals,
+    listener: Listener,
+) -> Result<(Ended, RunView)> {
     let _lock = lock(folder)?;
     let (mut view, mut desk, mut lookup) = (RunView::default(), Desk::default(), Lookup::new(folder.path()));
     let mut last_fact: Option<Event> = None;
@@ -77,7 +88,7 @@ pub fn engine(
         return Ok((Ended::Finished, view));
     }
     let settings = settings_of(folder, &view)?;
-    let materials = Materials::read(&settings).context("reading the run's data")?;
+    let materials = read(&settings).context("reading the run's data")?;
     check_data(&view, &materials)?;
     let means: Vec<_> = Vec::from_iter(view.rounds.iter().flat_map(|round| round.pairs().map(|(id, _)| id)));
     let attempt = view.oddities.resumes + 1 + u32::from(view.engine.is_some());
