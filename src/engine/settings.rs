@@ -11,6 +11,7 @@ use crate::recipe::judge::JudgeSettings;
 use crate::recipe::new_prompts::NewPromptSettings;
 use crate::recipe::pairs::PairSettings;
 use crate::recipe::prompt_filter::PromptFilterSettings;
+use crate::recipe::prompts::TextSet;
 use crate::recipe::spot_check::SpotCheckSettings;
 use crate::recipe::suspicion::SuspicionSettings;
 use crate::run::alarms::AlarmSettings;
@@ -117,6 +118,10 @@ pub struct DataSettings {
     pub ift: Option<String>,
     /// Prompts with several human-ranked responses, from which judging examples are built.
     pub eft: Option<String>,
+    /// A folder that `selfreward forge` made: what is not named comes from it instead of from the embedded one.
+    pub forged: Option<String>,
+    /// How the people who labelled the embedded judging examples went about it.
+    pub labels: Labels,
     /// Ready judging examples `{prompt, response, judgement}` instead of `eft`.
     pub eft_labelled: Option<String>,
     /// Ranked responses that are only measured on. Without it, a share of `eft` is held out.
@@ -125,6 +130,8 @@ pub struct DataSettings {
     pub instructions_held_out: Option<String>,
     /// Share of `eft` and `ift` to hold out, by content.
     pub held_out_share: f64,
+    /// Which embedded texts a model reads: `full`, or `short` for a model of a few words.
+    pub texts: TextSet,
     /// The judge's prompt, the comparison prompt and the prompt-writing prompt, where they are your own.
     pub judge_prompt: Option<String>,
     pub duel_prompt: Option<String>,
@@ -138,16 +145,29 @@ impl Default for DataSettings {
         DataSettings {
             ift: None,
             eft: None,
+            forged: None,
+            labels: Labels::Honest,
             eft_labelled: None,
             eft_held_out: None,
             instructions_held_out: None,
             held_out_share: 0.25,
+            texts: TextSet::Full,
             judge_prompt: None,
             duel_prompt: None,
             write_prompt: None,
             limit: 0,
         }
     }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Labels {
+    Honest,
+    /// Two points too many for everything.
+    Lenient,
+    /// Length is taken for quality.
+    LengthBiased,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -335,10 +355,20 @@ impl Settings {
     /// Numbers that fit the embedded world and its tiny model.
     pub fn tiny() -> Settings {
         let mut tiny = Settings::default();
+        tiny.data.texts = TextSet::Short;
         tiny.sft = SftSettings { lr: 1e-3, lr_end: 1e-4, epochs: 5, dropout: 0.0, max_tokens: 256, ..tiny.sft };
-        tiny.prompts.count = 120;
+        tiny.prompts.count = 500;
         tiny.prompts.unique_across_iterations = false;
-        tiny.prompts.request.max_tokens = 96;
+        // The embedded base was pretrained on lists of eight.
+        tiny.prompts.request = NewPromptSettings {
+            seed_shots: 3,
+            generated_shots: 1,
+            temperature: 1.0,
+            top_p: 0.95,
+            max_tokens: 96,
+            last_number: 9,
+            ..tiny.prompts.request
+        };
         tiny.prompt_filter.drop_unlikely = 0.2;
         // Prompts of the embedded world are short and follow a few patterns: likeness would refuse nearly all of them.
         tiny.prompt_filter.max_likeness = 0.999;
@@ -357,10 +387,12 @@ impl Settings {
             epochs: 2,
             dropout: 0.0,
             max_tokens: 256,
+            held_out_share: 0.0,
             ..tiny.dpo
         };
+        // Its judge knows scores and no comparisons; the oracle compares.
         tiny.eval =
-            EvalSettings { instructions: 96, ranked: 60, anchors: 60, max_tokens: 48, bootstrap: 500, ..tiny.eval };
+            EvalSettings { instructions: 0, max_tokens: 48, bootstrap: 500, head_to_head: false, ..tiny.eval };
         tiny.checkpoint.every = 10;
         // In the embedded world the same few rationales are right again and again.
         tiny.alarms.repeated_rationales = 1.0;
