@@ -247,7 +247,7 @@ impl Tail {
     fn split(&mut self, each: &mut impl FnMut(Place, Found) -> bool) -> bool {
         let mut start = 0;
         let mut stopped = false;
-        while let Some(length) = memchr(&self.pending[start..]) {
+        while let Some(length) = memchr::memchr(b'\n', &self.pending[start..]) {
             let line = &self.pending[start..start + length];
             let here = self.place;
             let goes_on = if self.skipping {
@@ -323,10 +323,6 @@ impl Tail {
         self.file = None;
         Ok(true)
     }
-}
-
-fn memchr(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|&byte| byte == b'\n')
 }
 
 /// What was cut from the end of a journal, and kept in `journal.torn`.
