@@ -89,7 +89,7 @@ pub struct Entry {
 }
 
 /// What is wrong with a line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Flaw {
     /// The checksum is missing or differs.
     Checksum,

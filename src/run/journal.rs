@@ -9,6 +9,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use crate::run::entry::{Entry, Flaw};
 use crate::run::ids::Seq;
 
@@ -119,7 +121,7 @@ fn create(folder: &Path, segment: u32) -> io::Result<File> {
 }
 
 /// Where a line stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     pub segment: u32,
     pub offset: u64,
@@ -128,13 +130,13 @@ pub struct Place {
 }
 
 /// Something in a journal that is not as it should be, with its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Damage {
     pub place: Place,
     pub what: DamageKind,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DamageKind {
     Line(Flaw),
     /// The numbering jumps.

@@ -12,6 +12,7 @@ pub mod facts;
 pub mod folder;
 pub mod ids;
 pub mod journal;
+pub mod key_frames;
 pub mod lookup;
 pub mod measures;
 pub mod number;

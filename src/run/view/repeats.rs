@@ -44,7 +44,7 @@ impl Repeats {
 
 /// 64 bits of a text, the same on every machine. Nobody gains by forging one: a false repeat changes a count by one.
 fn hash(bytes: &[u8]) -> u64 {
-    let mut hash = bytes.len() as u64;
+    let mut hash = (bytes.len() as u64).wrapping_mul(0xd6e8_feb8_6659_fd93);
     for eight in bytes.chunks(8) {
         let mut word = [0; 8];
         word[..eight.len()].copy_from_slice(eight);
