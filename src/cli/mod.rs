@@ -13,7 +13,6 @@ pub mod config;
 pub mod diff;
 pub mod export;
 pub mod failure;
-pub mod filter;
 pub mod lines;
 pub mod look;
 pub mod metrics;

@@ -9,6 +9,7 @@ pub mod entry;
 pub mod eta;
 pub mod event;
 pub mod facts;
+pub mod filter;
 pub mod folder;
 pub mod ids;
 pub mod journal;
