@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use imbl::{OrdMap, Vector};
+use serde::{Deserialize, Serialize};
 
 use crate::run::curves::Curves;
 use crate::run::entry::{Entry, Stamp};
@@ -14,18 +15,22 @@ use crate::run::ids::{Model, PromptId, Seq, Stage};
 
 mod decisions;
 mod parts;
+mod prompts;
+mod repeats;
 mod round;
 mod stages;
 
 pub use decisions::DecisionView;
 pub use parts::*;
+pub use prompts::{Block, Prompts};
+pub use repeats::Repeats;
 pub use round::*;
 
 /// Refused prompts and log lines that are kept for display.
 const LATELY: usize = 200;
 
 /// Everything that screens, reports and a resume need to know of a run, texts excepted.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunView {
     /// The last entry.
     pub seq: Seq,
@@ -40,6 +45,7 @@ pub struct RunView {
     pub stages: Vector<StageSpan>,
     pub rounds: Vector<Round>,
     pub models: Vector<ModelView>,
+    #[serde(skip)]
     pub curves: Curves,
     pub checkpoints: Vector<Arc<CheckpointSaved>>,
     pub alarms: OrdMap<String, AlarmView>,
