@@ -9,6 +9,7 @@ pub mod data;
 pub mod microworld;
 pub mod engine;
 pub mod rehearsal;
+pub mod teacher;
 pub mod tui;
 #[cfg(feature = "llama")]
 pub mod model;

@@ -41,6 +41,12 @@ impl Engine {
                 return Ok(Flow::Stop);
             }
         }
+        if self.settings.teacher_holds_out() && model == Model::Baseline && self.teacher_held_out(iteration)? == Flow::Stop {
+            return Ok(Flow::Stop);
+        }
+        if self.settings.teacher_duels() && self.teacher_duels(iteration, model)? == Flow::Stop {
+            return Ok(Flow::Stop);
+        }
         if self.recorder.view.model(model).is_none_or(|view| view.evaluated.is_none()) {
             let (head_to_head, duels) = self.head_to_heads(model);
             self.record_measures(iteration, Stage::Eval, &duels, Vec::new())?;
@@ -152,13 +158,14 @@ impl Engine {
         let mut make = |index: usize, reply: Reply| {
             let (against, item, first) = places[index];
             let verdict = read_verdict(&reply.text);
-            Duelled { iteration, model, against, item, first, reply: reply.text, verdict }.into()
+            let judge = None;
+            Duelled { iteration, model, against, item, first, judge, reply: reply.text, verdict }.into()
         };
         let mut seat = InOrder::new(&mut self.recorder, &mut make, &|_| None);
         self.policy.reply(&asks, &mut seat)
     }
 
-    fn answer_of(&self, model: Model, item: u32) -> Option<&HeldOutAnswer> {
+    pub(super) fn answer_of(&self, model: Model, item: u32) -> Option<&HeldOutAnswer> {
         self.desk().held_out.get(&(model, tenths(TEMPERATURES[0]), item))
     }
 
@@ -262,7 +269,7 @@ impl Engine {
         let mut results = Vec::new();
         let (mut verdicts, mut consistency, mut firsts) = (0usize, Vec::new(), Vec::new());
         for against in opponents(&self.settings, model) {
-            let mut duels = Vec::new();
+            let (mut duels, mut taught) = (Vec::new(), Vec::new());
             let (mut win, mut tie, mut lose) = (0, 0, 0);
             for item in 0..instructions(&self.settings, &self.materials) as u32 {
                 let (Some(own), Some(other)) = (self.answer_of(model, item), self.answer_of(against, item)) else {
@@ -271,6 +278,10 @@ impl Engine {
                 let verdict = |first| self.desk().duels.get(&(model, against, item, first)).copied();
                 if let (Some(forward), Some(backward)) = (verdict(true), verdict(false)) {
                     duels.push(Duel { answer: &own.text, answer_against: &other.text, forward, backward });
+                }
+                let verdict = |first| self.desk().teacher_duels.get(&(model, against, item, first)).copied();
+                if let (Some(forward), Some(backward)) = (verdict(true), verdict(false)) {
+                    taught.push(Duel { answer: &own.text, answer_against: &other.text, forward, backward });
                 }
                 if let (Some(own), Some(other)) = (own.oracle, other.oracle) {
                     match own.total_cmp(&other) {
@@ -291,6 +302,9 @@ impl Engine {
                 results.push(HeadToHead { by: Referee::Oracle, win, tie, lose, unparsed: 0, ..judged.clone() });
             }
             results.push(judged);
+            if !taught.is_empty() {
+                results.push(head_to_head(&taught, against, Referee::Teacher));
+            }
         }
         let values = [
             ("duels", (verdicts > 0).then_some(verdicts as f64)),

@@ -21,5 +21,6 @@ mod requests;
 mod seat;
 pub mod self_judge;
 pub mod settings;
+pub mod teaching;
 mod writing;
 pub mod launch;
