@@ -41,7 +41,10 @@ impl Engine {
                 return Ok(Flow::Stop);
             }
         }
-        if self.settings.teacher_holds_out() && model == Model::Baseline && self.teacher_held_out(iteration)? == Flow::Stop {
+        if self.settings.teacher_holds_out()
+            && model == Model::Baseline
+            && self.teacher_held_out(iteration)? == Flow::Stop
+        {
             return Ok(Flow::Stop);
         }
         if self.settings.teacher_duels() && self.teacher_duels(iteration, model)? == Flow::Stop {

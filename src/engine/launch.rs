@@ -135,7 +135,9 @@ pub fn engine_with_teacher(
     recorder.owe_lint(last_fact.as_ref())?;
     let judge: Box<dyn Judge> = match settings.run.judge {
         // A teacher judges beside the model, which goes on judging what is its own.
-        JudgeKind::SelfJudge | JudgeKind::Teacher => Box::new(SelfJudge::new(materials.prompts.judge.clone(), settings.judge.clone())),
+        JudgeKind::SelfJudge | JudgeKind::Teacher => {
+            Box::new(SelfJudge::new(materials.prompts.judge.clone(), settings.judge.clone()))
+        }
     };
     Engine::new(recorder, policy, judge, teacher, settings, materials).run()
 }

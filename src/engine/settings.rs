@@ -64,7 +64,13 @@ pub struct RunSettings {
 
 impl Default for RunSettings {
     fn default() -> Self {
-        RunSettings { seed: 1, iterations: 2, policy: PolicyKind::Llama, recipe: Recipe::Own, judge: JudgeKind::SelfJudge }
+        RunSettings {
+            seed: 1,
+            iterations: 2,
+            policy: PolicyKind::Llama,
+            recipe: Recipe::Own,
+            judge: JudgeKind::SelfJudge,
+        }
     }
 }
 

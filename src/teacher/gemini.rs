@@ -52,9 +52,18 @@ impl Speech for Gemini {
         if heard.status != 200 {
             let (code, message) = (text("/error/status"), text("/error/message"));
             let lower = message.to_lowercase();
-            if heard.status == 400 && lower.contains("token") && (lower.contains("exceed") || lower.contains("too long")) {
+            if heard.status == 400
+                && lower.contains("token")
+                && (lower.contains("exceed") || lower.contains("too long"))
+            {
                 let version = String::new();
-                return Ok(Taught { text: String::new(), finish: Finish::TooLong, usage: Some((0, 0)), version, took_ms });
+                return Ok(Taught {
+                    text: String::new(),
+                    finish: Finish::TooLong,
+                    usage: Some((0, 0)),
+                    version,
+                    took_ms,
+                });
             }
             let mut fault = fault_of_status(heard, code, message);
             if heard.status == 400 && code == "INVALID_ARGUMENT" && lower.contains("api key") {
@@ -65,8 +74,9 @@ impl Speech for Gemini {
         let version: String = text("/modelVersion").chars().take(200).collect();
         let tokens = |name: &str| value.pointer(&format!("/usageMetadata/{name}")).and_then(Value::as_u64);
         // Thinking is charged as what is answered.
-        let usage = tokens("promptTokenCount")
-            .map(|sent| (sent, tokens("candidatesTokenCount").unwrap_or(0) + tokens("thoughtsTokenCount").unwrap_or(0)));
+        let usage = tokens("promptTokenCount").map(|sent| {
+            (sent, tokens("candidatesTokenCount").unwrap_or(0) + tokens("thoughtsTokenCount").unwrap_or(0))
+        });
         if value.pointer("/promptFeedback/blockReason").is_some() {
             return Ok(Taught { text: String::new(), finish: Finish::Filtered, usage, version, took_ms });
         }
@@ -75,9 +85,9 @@ impl Speech for Gemini {
         let finish = match candidate.get("finishReason").and_then(Value::as_str) {
             Some("STOP") => Finish::Done,
             Some("MAX_TOKENS") => Finish::Length,
-            Some("SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" | "LANGUAGE" | "IMAGE_SAFETY") => {
-                Finish::Filtered
-            }
+            Some(
+                "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" | "LANGUAGE" | "IMAGE_SAFETY",
+            ) => Finish::Filtered,
             Some(other) => return Err(malformed(&format!("end that can be used (finishReason {other:.40})"))),
             None => return Err(malformed("finishReason")),
         };

@@ -51,7 +51,8 @@ impl Speech for Openai {
         let version = version(&value);
         if heard.status != 200 {
             let text = |place: &str| value.pointer(place).and_then(Value::as_str).unwrap_or("");
-            let code = [text("/error/code"), text("/error/type"), text("/code")].into_iter().find(|code| !code.is_empty());
+            let code =
+                [text("/error/code"), text("/error/type"), text("/code")].into_iter().find(|code| !code.is_empty());
             let code = code.unwrap_or("");
             let message = [text("/error/message"), text("/message"), text("/detail"), text("/error")];
             let message = message.into_iter().find(|message| !message.is_empty()).unwrap_or("");

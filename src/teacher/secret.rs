@@ -142,7 +142,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("key");
         std::fs::write(&file, "sk-canary-1234567890\n").unwrap();
-        for (mode, fine) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false), (0o644, false), (0o610, false)] {
+        for (mode, fine) in
+            [(0o600, true), (0o400, true), (0o640, false), (0o604, false), (0o644, false), (0o610, false)]
+        {
             std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
             match Secret::read(&file) {
                 Ok(secret) => assert!(fine && secret.expose() == "sk-canary-1234567890", "{mode:o}"),
@@ -153,7 +155,9 @@ mod tests {
             }
         }
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
-        for (text, fine) in [("two words", false), ("", false), ("tab\tbed", false), ("ünsichtbar", false), (" ok ", true)] {
+        for (text, fine) in
+            [("two words", false), ("", false), ("tab\tbed", false), ("ünsichtbar", false), (" ok ", true)]
+        {
             std::fs::write(&file, text).unwrap();
             let read = Secret::read(&file);
             assert_eq!(read.is_ok(), fine, "{text:?}");

@@ -145,7 +145,8 @@ impl Wire {
             .iter()
             .map(|(name, value)| (name.as_str().to_string(), self.scrub(&String::from_utf8_lossy(value.as_bytes()))))
             .collect();
-        let length = response.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        let length =
+            response.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         let mut bytes = Vec::new();
         let mut reader = response.into_body().into_reader().take(LONGEST_ANSWER + 1);
         reader.read_to_end(&mut bytes).map_err(|error| self.fault_of(&ureq::Error::from(error), status == 200))?;

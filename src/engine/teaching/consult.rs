@@ -27,8 +27,10 @@ const DRAIN: f64 = 5.0;
 pub fn key(settings: &TeacherSettings, call: &TeacherCall) -> String {
     let mut hasher = blake3::Hasher::new();
     let sampling = &call.sampling;
-    let numbers =
-        format!("{} {} {} {:?} {}", sampling.temperature, sampling.top_p, sampling.max_tokens, sampling.stop, call.seed);
+    let numbers = format!(
+        "{} {} {} {:?} {}",
+        sampling.temperature, sampling.top_p, sampling.max_tokens, sampling.stop, call.seed
+    );
     for part in [settings.endpoint.as_str(), &settings.model, &call.text, &numbers] {
         hasher.update(&(part.len() as u64).to_le_bytes());
         hasher.update(part.as_bytes());
@@ -162,7 +164,10 @@ impl Counter<'_> {
             Held::Cap if paused => {
                 let needed = self.waiting.iter().map(|waiting| self.most(waiting.index).tokens).max().unwrap_or(0);
                 let caps = till.view().caps();
-                let fits = self.waiting.iter().all(|waiting| till.view().teacher.spending.room(&caps, self.most(waiting.index)).is_ok());
+                let fits = self
+                    .waiting
+                    .iter()
+                    .all(|waiting| till.view().teacher.spending.room(&caps, self.most(waiting.index)).is_ok());
                 if fits && needed > 0 {
                     till.record(Resumed { by: None, request: None }.into())?;
                     self.held = Held::No;
@@ -304,7 +309,10 @@ impl Counter<'_> {
                     }
                     (Next::Again { aloud: true, .. }, Held::No) => {
                         self.held = Held::Outage;
-                        self.pause(till, format!("{} ({tries} tries); the run goes on by itself when it answers", fault.says))?;
+                        self.pause(
+                            till,
+                            format!("{} ({tries} tries); the run goes on by itself when it answers", fault.says),
+                        )?;
                     }
                     _ => {}
                 }

@@ -86,8 +86,7 @@ mod tests {
             ("No score here", Finish::Done, Err(Unscored::Missing)),
             ("Score: 9", Finish::Done, Err(Unscored::OutOfRange)),
         ] {
-            let taught =
-                Taught { text: text.into(), finish, usage: None, version: String::new(), took_ms: 0 };
+            let taught = Taught { text: text.into(), finish, usage: None, version: String::new(), took_ms: 0 };
             let judgement = read(&taught);
             assert_eq!((judgement.score, judgement.reply.as_str()), (score, text), "{finish:?}");
             assert_eq!(judgement.truncated, finish == Finish::Length);

@@ -1,6 +1,5 @@
 //! What the stages of a run ask of a teacher: demonstrations, comparisons of answers, held-out judgements; and how two judges agree.
 
-
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -139,7 +138,10 @@ impl Engine {
 
     fn compare(&mut self, iteration: u32, judge: String, reference: &str, sets: &[Vec<Response>]) -> Result<()> {
         let known = self.recorder.view.teacher.compared.iter();
-        if known.clone().any(|known| (known.iteration, &known.judge, known.reference.as_str()) == (iteration, &judge, reference)) {
+        if known
+            .clone()
+            .any(|known| (known.iteration, &known.judge, known.reference.as_str()) == (iteration, &judge, reference))
+        {
             return Ok(());
         }
         let settings = AgreementSettings { resamples: self.settings.eval.bootstrap, ..AgreementSettings::default() };
@@ -228,5 +230,4 @@ impl Engine {
         let mut seat = InOrder::new(&mut self.recorder, &mut make, &|_| None);
         consult(&teacher, &settings, &calls, &mut seat, &mut |_, taught| taught.clone())
     }
-
 }

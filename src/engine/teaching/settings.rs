@@ -138,13 +138,24 @@ impl TeacherSettings {
     pub fn check(&self) -> Result<(), String> {
         use crate::engine::overrides::seconds;
         if self.endpoint.is_empty() {
-            return Err("this recipe asks a teacher: say where it is with --set teacher.endpoint=http://127.0.0.1:8000/v1".into());
+            return Err(
+                "this recipe asks a teacher: say where it is with --set teacher.endpoint=http://127.0.0.1:8000/v1"
+                    .into(),
+            );
         }
         if !self.endpoint.starts_with("http://") && !self.endpoint.starts_with("https://") {
             return Err(format!("teacher.endpoint: `{}` does not begin with http:// or https://", self.endpoint));
         }
         if self.endpoint.contains('@') || self.endpoint.contains('?') {
             return Err("teacher.endpoint holds an @ or a ?: a key belongs into the environment or a file, never into an address".into());
+        }
+        let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        if !self.key_env.chars().all(is_name) || self.key_env.starts_with(|c: char| c.is_ascii_digit()) {
+            // It may be the key itself, so it is not repeated.
+            return Err(
+                "teacher.key_env is the name of an environment variable (capital letters, digits, _), not the key"
+                    .into(),
+            );
         }
         if self.model.is_empty() {
             return Err("say which model of the endpoint is the teacher: --set teacher.model=NAME".into());
@@ -162,7 +173,9 @@ impl TeacherSettings {
             return Err(format!("teacher.concurrency: {} calls at once are not between 1 and 256", self.concurrency));
         }
         if self.cap_cost > 0.0 && self.price_in <= 0.0 && self.price_out <= 0.0 {
-            return Err("teacher.cap_cost limits nothing without prices: set teacher.price_in and teacher.price_out".into());
+            return Err(
+                "teacher.cap_cost limits nothing without prices: set teacher.price_in and teacher.price_out".into()
+            );
         }
         Ok(())
     }

@@ -7,7 +7,10 @@ impl Lint<'_> {
         let teacher = &self.view.teacher;
         if let Some(change) = teacher.changes.last() {
             let (changes, versions) = (teacher.changes.len() as f64, teacher.versions.len());
-            let says = format!("the teacher's model changed from {} to {} ({versions} versions in all)", change.was, change.now);
+            let says = format!(
+                "the teacher's model changed from {} to {} ({versions} versions in all)",
+                change.was, change.now
+            );
             let advice = "Scores of two models are not one scale: name a dated model in teacher.model, or go back to before the change.";
             self.warn("teacher-changed", changes, 0.0, "all answers of the teacher".into(), says, advice);
         }

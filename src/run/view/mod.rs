@@ -146,7 +146,8 @@ impl RunView {
             Event::SecondJudged(_) | Event::DemonstrationMissing(_) => self.one_done(at),
             Event::JudgesCompared(event) => {
                 let again = |known: &JudgesCompared| {
-                    (known.iteration, &known.judge, &known.reference) == (event.iteration, &event.judge, &event.reference)
+                    (known.iteration, &known.judge, &known.reference)
+                        == (event.iteration, &event.judge, &event.reference)
                 };
                 self.teacher.compared.retain(|known| !again(known));
                 self.teacher.compared.push_back(Arc::new(*event.clone()));
