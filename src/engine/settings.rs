@@ -6,6 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::teaching::settings::{Recipe, TeacherSettings};
 use crate::recipe::eft::EftSettings;
 use crate::recipe::judge::JudgeSettings;
 use crate::recipe::new_prompts::NewPromptSettings;
@@ -37,6 +38,8 @@ pub struct Settings {
     pub prompt_filter: PromptFilterSettings,
     pub candidates: CandidateSettings,
     pub judge: JudgeSettings,
+    /// Somebody outside who judges or shows, for money.
+    pub teacher: TeacherSettings,
     pub pairs: PairSettings,
     /// Weights of the signs that make a pair suspicious.
     pub suspicion: SuspicionSettings,
@@ -58,13 +61,21 @@ pub struct RunSettings {
     pub iterations: u32,
     /// Who plays the model: `llama`, or `rehearsal` (scripted, no weights).
     pub policy: PolicyKind,
-    /// Who judges: `self`.
+    /// Whose judgement or answers the pairs are made of: `self`, `teacher-reward` or `teacher-demo`.
+    pub recipe: Recipe,
+    /// Who judges candidates: `self` or `teacher` (which recipe teacher-reward implies).
     pub judge: JudgeKind,
 }
 
 impl Default for RunSettings {
     fn default() -> Self {
-        RunSettings { seed: 1, iterations: 2, policy: PolicyKind::Llama, judge: JudgeKind::SelfJudge }
+        RunSettings {
+            seed: 1,
+            iterations: 2,
+            policy: PolicyKind::Llama,
+            recipe: Recipe::Own,
+            judge: JudgeKind::SelfJudge,
+        }
     }
 }
 
@@ -89,6 +100,9 @@ pub enum JudgeKind {
     /// The model judges its own answers.
     #[serde(rename = "self")]
     SelfJudge,
+    /// A teacher outside judges them.
+    #[serde(rename = "teacher")]
+    Teacher,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -343,6 +357,39 @@ pub struct RehearsalSettings {
 impl Default for RehearsalSettings {
     fn default() -> Self {
         RehearsalSettings { story: Story::Healthy, tempo: 0.0 }
+    }
+}
+
+/// What the recipe makes of the settings.
+impl Settings {
+    /// The teacher's scores decide which candidates are a pair.
+    pub fn teacher_judges(&self) -> bool {
+        let recipe = self.run.recipe;
+        recipe == Recipe::TeacherReward || (recipe == Recipe::Own && self.run.judge == JudgeKind::Teacher)
+    }
+
+    /// The teacher judges the held-out rankings too.
+    pub fn teacher_holds_out(&self) -> bool {
+        self.teacher_judges() && self.teacher.held_out
+    }
+
+    /// The teacher compares models. Without a teacher's recipe it does so where one is named.
+    pub fn teacher_duels(&self) -> bool {
+        self.teacher.head_to_head && !self.teacher.endpoint.is_empty()
+    }
+
+    pub fn asks_teacher(&self) -> bool {
+        self.teacher_judges() || self.run.recipe == Recipe::TeacherDemo || self.teacher_duels()
+    }
+
+    /// Answers that the model itself writes to each prompt: of a demonstration's pair it writes one.
+    pub fn own_candidates(&self) -> u32 {
+        if self.run.recipe == Recipe::TeacherDemo { 1 } else { self.candidates.n }
+    }
+
+    /// The recipe as journal and screens name it.
+    pub fn recipe_name(&self) -> &'static str {
+        if self.teacher_judges() { Recipe::TeacherReward.name() } else { self.run.recipe.name() }
     }
 }
 

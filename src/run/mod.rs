@@ -18,4 +18,5 @@ pub mod lookup;
 pub mod measures;
 pub mod number;
 pub mod reasons;
+pub mod spending;
 pub mod view;
