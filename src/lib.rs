@@ -10,6 +10,7 @@ pub mod microworld;
 pub mod embedded;
 pub mod engine;
 pub mod rehearsal;
+pub mod teacher;
 pub mod tui;
 #[cfg(feature = "llama")]
 pub mod model;

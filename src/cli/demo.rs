@@ -37,5 +37,5 @@ pub fn demo(root: &Path, args: &DemoArgs, output: &mut Output) -> Result<()> {
         let kind = args.collapse.map_or("demo".to_owned(), |collapse| format!("demo-{}", collapse.name()));
         open::name_by_date(&kind)
     });
-    start::begin(root, &name, gathered.settings, &args.engine, output)
+    start::begin(root, &name, gathered.settings, &args.engine, false, output)
 }

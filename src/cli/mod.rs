@@ -14,7 +14,6 @@ pub mod demo;
 pub mod diff;
 pub mod export;
 pub mod failure;
-pub mod filter;
 #[cfg(feature = "llama")]
 pub mod forge;
 pub mod lines;

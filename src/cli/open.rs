@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 
-use crate::cli::failure::{Failure, nearest};
+use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::run::entry::{Entry, Stamp};
 use crate::run::facts::Facts;
@@ -17,6 +17,7 @@ use crate::run::ids::Seq;
 use crate::run::journal::{Damage, Found, Tail};
 use crate::run::lookup::Lookup;
 use crate::run::view::{RunView, State};
+use crate::text::nearest::nearest;
 
 /// Runs that come with the program.
 const EXAMPLES: [&str; 2] = ["example", "example-collapsed"];

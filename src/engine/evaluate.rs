@@ -43,6 +43,15 @@ impl Engine {
                 return Ok(Flow::Stop);
             }
         }
+        if self.settings.teacher_holds_out()
+            && model == Model::Baseline
+            && self.teacher_held_out(iteration)? == Flow::Stop
+        {
+            return Ok(Flow::Stop);
+        }
+        if self.settings.teacher_duels() && self.teacher_duels(iteration, model)? == Flow::Stop {
+            return Ok(Flow::Stop);
+        }
         if self.recorder.view.model(model).is_none_or(|view| view.evaluated.is_none()) {
             let (head_to_head, duels) = self.head_to_heads(model);
             self.record_measures(iteration, Stage::Eval, &duels, Vec::new())?;
@@ -157,13 +166,14 @@ impl Engine {
         let mut make = |index: usize, reply: Reply| {
             let (against, item, first) = places[index];
             let verdict = read_verdict(&reply.text);
-            Duelled { iteration, model, against, item, first, reply: reply.text, verdict }.into()
+            let judge = None;
+            Duelled { iteration, model, against, item, first, judge, reply: reply.text, verdict }.into()
         };
         let mut seat = InOrder::new(&mut self.recorder, &mut make, &|_| None);
         self.policy.reply(&asks, &mut seat)
     }
 
-    fn answer_of(&self, model: Model, item: u32) -> Option<&HeldOutAnswer> {
+    pub(super) fn answer_of(&self, model: Model, item: u32) -> Option<&HeldOutAnswer> {
         self.desk().held_out.get(&(model, tenths(TEMPERATURES[0]), item))
     }
 
@@ -268,7 +278,7 @@ impl Engine {
         let mut results = Vec::new();
         let (mut verdicts, mut consistency, mut firsts) = (0usize, Vec::new(), Vec::new());
         for against in opponents(model) {
-            let (mut duels, mut graded) = (Vec::new(), Vec::new());
+            let (mut duels, mut taught, mut graded) = (Vec::new(), Vec::new(), Vec::new());
             for item in 0..instructions(&self.settings, &self.materials) as u32 {
                 let (Some(own), Some(other)) = (self.answer_of(model, item), self.answer_of(against, item)) else {
                     continue;
@@ -276,6 +286,10 @@ impl Engine {
                 let verdict = |first| self.desk().duels.get(&(model, against, item, first)).copied();
                 if let (Some(forward), Some(backward)) = (verdict(true), verdict(false)) {
                     duels.push(Duel { answer: &own.text, answer_against: &other.text, forward, backward });
+                }
+                let verdict = |first| self.desk().teacher_duels.get(&(model, against, item, first)).copied();
+                if let (Some(forward), Some(backward)) = (verdict(true), verdict(false)) {
+                    taught.push(Duel { answer: &own.text, answer_against: &other.text, forward, backward });
                 }
                 if let (Some(grade), Some(grade_against)) = (own.oracle, other.oracle) {
                     graded.push(Graded { answer: &own.text, grade, answer_against: &other.text, grade_against });
@@ -287,6 +301,9 @@ impl Engine {
                 consistency.extend(flip_consistency(&duels));
                 firsts.extend(first_place_share(&duels));
                 results.push(head_to_head(&duels, against, Referee::Judge));
+            }
+            if !taught.is_empty() {
+                results.push(head_to_head(&taught, against, Referee::Teacher));
             }
         }
         let values = [

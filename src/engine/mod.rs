@@ -22,5 +22,6 @@ mod requests;
 mod seat;
 pub mod self_judge;
 pub mod settings;
+pub mod teaching;
 mod writing;
 pub mod launch;

@@ -6,6 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::teaching::settings::{Recipe, TeacherSettings};
 use crate::recipe::eft::EftSettings;
 use crate::recipe::judge::JudgeSettings;
 use crate::recipe::new_prompts::NewPromptSettings;
@@ -15,6 +16,10 @@ use crate::recipe::prompts::TextSet;
 use crate::recipe::spot_check::SpotCheckSettings;
 use crate::recipe::suspicion::SuspicionSettings;
 use crate::run::alarms::AlarmSettings;
+
+mod training;
+
+pub use training::*;
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +38,8 @@ pub struct Settings {
     pub prompt_filter: PromptFilterSettings,
     pub candidates: CandidateSettings,
     pub judge: JudgeSettings,
+    /// Somebody outside who judges or shows, for money.
+    pub teacher: TeacherSettings,
     pub pairs: PairSettings,
     /// Weights of the signs that make a pair suspicious.
     pub suspicion: SuspicionSettings,
@@ -54,13 +61,21 @@ pub struct RunSettings {
     pub iterations: u32,
     /// Who plays the model: `llama`, or `rehearsal` (scripted, no weights).
     pub policy: PolicyKind,
-    /// Who judges: `self`.
+    /// Whose judgement or answers the pairs are made of: `self`, `teacher-reward` or `teacher-demo`.
+    pub recipe: Recipe,
+    /// Who judges candidates: `self` or `teacher` (which recipe teacher-reward implies).
     pub judge: JudgeKind,
 }
 
 impl Default for RunSettings {
     fn default() -> Self {
-        RunSettings { seed: 1, iterations: 2, policy: PolicyKind::Llama, judge: JudgeKind::SelfJudge }
+        RunSettings {
+            seed: 1,
+            iterations: 2,
+            policy: PolicyKind::Llama,
+            recipe: Recipe::Own,
+            judge: JudgeKind::SelfJudge,
+        }
     }
 }
 
@@ -85,6 +100,9 @@ pub enum JudgeKind {
     /// The model judges its own answers.
     #[serde(rename = "self")]
     SelfJudge,
+    /// A teacher outside judges them.
+    #[serde(rename = "teacher")]
+    Teacher,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -168,61 +186,6 @@ pub enum Labels {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Schedule {
-    Constant,
-    Linear,
-    Cosine,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Optimizer {
-    Adamw,
-    /// Muon for hidden matrices, AdamW for the rest.
-    Muon,
-}
-
-/// What fine-tuning and preference training have in common. Defaults are the paper's SFT.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct SftSettings {
-    pub lr: f64,
-    /// Learning rate at the end of the schedule.
-    pub lr_end: f64,
-    pub schedule: Schedule,
-    /// Share of the steps in which the learning rate rises from 0.
-    pub warmup: f64,
-    pub batch: u32,
-    pub epochs: u32,
-    pub dropout: f64,
-    pub optimizer: Optimizer,
-    pub weight_decay: f64,
-    /// Global gradient norm is clipped to this; 0 does not clip.
-    pub clip: f64,
-    /// Longest example, in tokens.
-    pub max_tokens: u32,
-}
-
-impl Default for SftSettings {
-    fn default() -> Self {
-        SftSettings {
-            lr: 5.5e-6,
-            lr_end: 1.1e-6,
-            schedule: Schedule::Cosine,
-            warmup: 0.0,
-            batch: 16,
-            epochs: 3,
-            dropout: 0.1,
-            optimizer: Optimizer::Adamw,
-            weight_decay: 0.0,
-            clip: 1.0,
-            max_tokens: 2048,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
 pub enum PromptWriter {
     /// One model for the whole run, as in the paper.
     Fixed,
@@ -302,97 +265,6 @@ impl Default for GateSettings {
             deadline: "30m".into(),
             undecided_limit: 0.9,
             queue: SpotCheckSettings::default(),
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Reference {
-    /// The model that the iteration starts from.
-    Previous,
-    /// M1 for the whole run.
-    First,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Learn {
-    /// Preference training on pairs.
-    Dpo,
-    /// Fine-tuning on the chosen answers alone.
-    Positive,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Loss {
-    Dpo,
-    LengthNormalised,
-    Simpo,
-    Ipo,
-}
-
-/// Preference training. Defaults are the paper's.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct DpoSettings {
-    pub learn: Learn,
-    pub loss: Loss,
-    pub beta: f64,
-    /// Weight of the chosen answer's negative log-likelihood (Iterative RPO).
-    pub nll_weight: f64,
-    /// Conservative DPO: the share of pairs believed to be the wrong way round.
-    pub label_smoothing: f64,
-    /// Weight of an answer's tail beyond the shorter answer's length (LD-DPO); 1 is off.
-    pub length_tail: f64,
-    /// SimPO's target margin over beta.
-    pub simpo_margin: f64,
-    pub reference: Reference,
-    /// Judging examples mixed into each step.
-    pub eft_replay: u32,
-    pub lr: f64,
-    pub lr_end: f64,
-    pub schedule: Schedule,
-    pub warmup: f64,
-    pub batch: u32,
-    pub epochs: u32,
-    pub dropout: f64,
-    pub optimizer: Optimizer,
-    pub weight_decay: f64,
-    pub clip: f64,
-    pub max_tokens: u32,
-    /// Share of the pairs to hold out for a validation accuracy.
-    pub held_out_share: f64,
-    /// Stop when the held-out accuracy has not risen at so many checkpoints; 0 never stops early.
-    pub patience: u32,
-}
-
-impl Default for DpoSettings {
-    fn default() -> Self {
-        DpoSettings {
-            learn: Learn::Dpo,
-            loss: Loss::Dpo,
-            beta: 0.1,
-            nll_weight: 0.0,
-            label_smoothing: 0.0,
-            length_tail: 1.0,
-            simpo_margin: 0.5,
-            reference: Reference::Previous,
-            eft_replay: 0,
-            lr: 1e-6,
-            lr_end: 1e-7,
-            schedule: Schedule::Linear,
-            warmup: 0.0,
-            batch: 16,
-            epochs: 1,
-            dropout: 0.1,
-            optimizer: Optimizer::Adamw,
-            weight_decay: 0.0,
-            clip: 1.0,
-            max_tokens: 2048,
-            held_out_share: 0.05,
-            patience: 2,
         }
     }
 }
@@ -485,6 +357,39 @@ pub struct RehearsalSettings {
 impl Default for RehearsalSettings {
     fn default() -> Self {
         RehearsalSettings { story: Story::Healthy, tempo: 0.0 }
+    }
+}
+
+/// What the recipe makes of the settings.
+impl Settings {
+    /// The teacher's scores decide which candidates are a pair.
+    pub fn teacher_judges(&self) -> bool {
+        let recipe = self.run.recipe;
+        recipe == Recipe::TeacherReward || (recipe == Recipe::Own && self.run.judge == JudgeKind::Teacher)
+    }
+
+    /// The teacher judges the held-out rankings too.
+    pub fn teacher_holds_out(&self) -> bool {
+        self.teacher_judges() && self.teacher.held_out
+    }
+
+    /// The teacher compares models. Without a teacher's recipe it does so where one is named.
+    pub fn teacher_duels(&self) -> bool {
+        self.teacher.head_to_head && !self.teacher.endpoint.is_empty()
+    }
+
+    pub fn asks_teacher(&self) -> bool {
+        self.teacher_judges() || self.run.recipe == Recipe::TeacherDemo || self.teacher_duels()
+    }
+
+    /// Answers that the model itself writes to each prompt: of a demonstration's pair it writes one.
+    pub fn own_candidates(&self) -> u32 {
+        if self.run.recipe == Recipe::TeacherDemo { 1 } else { self.candidates.n }
+    }
+
+    /// The recipe as journal and screens name it.
+    pub fn recipe_name(&self) -> &'static str {
+        if self.teacher_judges() { Recipe::TeacherReward.name() } else { self.run.recipe.name() }
     }
 }
 

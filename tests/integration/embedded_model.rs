@@ -128,8 +128,9 @@ fn decided(root: &Path, name: &str, read: &dyn Fn(&Settings) -> anyhow::Result<M
         let base = materials.base.clone().unwrap();
         Ok(Box::new(LlamaPolicy::new(settings, &base)?) as Box<dyn Policy>)
     };
+    let mut nobody = |_: &Settings| anyhow::bail!("nobody teaches here");
     let (ended, view) =
-        launch::engine_with(&folder, read, &mut make, Signals::default(), Box::new(|_, _| {})).unwrap();
+        launch::engine_with(&folder, read, &mut make, &mut nobody, Signals::default(), Box::new(|_, _| {})).unwrap();
     assert_eq!(ended, Ended::Finished);
     let evaluated = view.model(Model::M(2)).unwrap().evaluated.clone().unwrap().1;
     assert!(evaluated.oracle.is_some() && evaluated.hindsight.is_some());

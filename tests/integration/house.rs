@@ -18,6 +18,8 @@ const LAW: &[(&str, &[&str])] = &[
     ("engine", &["run", "text", "recipe", "data", "microworld", "embedded"]),
     // A rehearsal invents plausible prompts, answers and critiques: the world has them.
     ("rehearsal", &["run", "text", "recipe", "engine", "microworld"]),
+    // It answers to the engine's seam, in the words of the journal; what goes over the network is its own affair.
+    ("teacher", &["run", "text", "engine"]),
     ("tui", &["run", "text"]),
     ("model", &["text", "recipe"]),
     ("train", &["run", "model"]),
@@ -35,6 +37,7 @@ const LAW: &[(&str, &[&str])] = &[
             "embedded",
             "engine",
             "rehearsal",
+            "teacher",
             "tui",
             "model",
             "train",

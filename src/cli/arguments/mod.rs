@@ -37,7 +37,7 @@ const HELP: &str = concat!(
 
 Usage: selfreward [--runs DIR] COMMAND …
 
-  train     demo, run, resume, pause, stop, snapshot, rollback
+  train     demo, run, resume, pause, stop, snapshot, rollback, spend
   look      attach, watch, replay, ls, status, alerts, pairs, diff
   decide    check, keep, veto, swap, tie, score, defer, flag, undo, redo,
             note, ack, gate
@@ -108,6 +108,8 @@ pub enum Command {
     Snapshot(RequestArgs),
     /// Go back to an earlier model and do the iterations after it again
     Rollback(RollbackArgs),
+    /// Change what the teacher of a run may cost
+    Spend(SpendArgs),
     /// Use pairs as the judge made them
     Keep(DecideArgs),
     /// Keep pairs out of training

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use crate::cli::arguments::ListArgs;
 use crate::engine::collapse::Collapse;
 use crate::engine::settings::PolicyKind;
+use crate::engine::teaching::settings::Recipe;
 
 /// Where settings come from.
 #[derive(Debug, Clone, Default, Args)]
@@ -29,6 +30,9 @@ pub struct SettingArgs {
     /// Who plays the model: llama, or rehearsal (scripted)
     #[arg(long, value_name = "NAME")]
     pub policy: Option<PolicyName>,
+    /// Whose judgement counts: self, teacher-reward or teacher-demo
+    #[arg(long, value_name = "NAME")]
+    pub recipe: Option<RecipeName>,
     /// Before training: off, wait or deadline:DURATION
     #[arg(long, value_name = "GATE")]
     pub gate: Option<String>,
@@ -63,6 +67,18 @@ impl std::str::FromStr for PolicyName {
     }
 }
 
+/// `Recipe` as an argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecipeName(pub Recipe);
+
+impl std::str::FromStr for RecipeName {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Recipe::ALL.into_iter().find(|recipe| recipe.name() == text);
+        found.map(RecipeName).ok_or_else(|| "write self, teacher-reward or teacher-demo".into())
+    }
+}
+
 /// How an engine is started and what the caller does meanwhile.
 #[derive(Debug, Clone, Default, Args)]
 pub struct EngineArgs {
@@ -91,6 +107,9 @@ pub struct RunArgs {
     /// The run's name; else one is made from the date
     #[arg(long)]
     pub name: Option<String>,
+    /// Start without asking whether the teacher may cost what it will
+    #[arg(long)]
+    pub yes: bool,
     #[command(flatten)]
     pub settings: SettingArgs,
     #[command(flatten)]

@@ -12,6 +12,7 @@ use crate::run::view::{Round, RunView};
 
 mod judge;
 mod learning;
+mod teacher;
 mod texts;
 
 /// Thresholds of the alarms. No paper gives them; they are proposals, and all of them settings.
@@ -161,6 +162,8 @@ pub const RULES: &[(&str, Lamp, &str)] = &[
     ("spike", Lamp::Dpo, "loss or gradient jumps"),
     ("overfit", Lamp::Dpo, "preference training goes too far"),
     ("start", Lamp::Dpo, "the first DPO loss is not ln 2"),
+    ("teacher-changed", Lamp::System, "another model answers under the teacher's name"),
+    ("teacher-overrun", Lamp::System, "calls cost more than was reserved for them"),
     ("sys-disk", Lamp::System, "little space is left on the disk"),
     ("sys-storage", Lamp::System, "the run folder cannot be written"),
 ];
@@ -180,6 +183,7 @@ pub fn lint(view: &RunView, limits: &AlarmSettings) -> Vec<AlarmRaised> {
     lint.texts();
     lint.prompts();
     lint.steps();
+    lint.teacher();
     lint.found
 }
 
