@@ -75,6 +75,10 @@ fn the_embedded_files_are_what_was_forged_and_unpack_over_damage() {
         let found = std::fs::read(folder.join(name)).unwrap();
         assert_eq!(*hash, blake3::hash(&found).to_hex().to_string(), "{name}");
     }
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/README.md")).unwrap();
+    for (name, hash) in &hashes {
+        assert!(readme.contains(name) && readme.contains(hash), "assets/README.md does not tell {name}");
+    }
     let size: u64 = hashes.keys().map(|name| std::fs::metadata(folder.join(name)).unwrap().len()).sum();
     assert!(size < 12 << 20, "{size} bytes");
 }
