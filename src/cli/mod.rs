@@ -11,9 +11,11 @@ pub mod alerts;
 pub mod arguments;
 pub mod config;
 pub mod diff;
+pub mod endpoint;
 pub mod export;
 pub mod failure;
 pub mod filter;
+pub mod judges;
 pub mod lines;
 pub mod look;
 pub mod metrics;
@@ -76,6 +78,7 @@ fn run(arguments: Arguments, output: &mut Output) -> anyhow::Result<()> {
         Command::Pairs(args) => pairs::pairs(&root()?, &args, output),
         Command::Diff(args) => diff::diff(&root()?, &args, output),
         Command::Export(args) => export::export(&root()?, &args, output),
+        Command::Metrics(args) if args.judges => judges::judges(&root()?, &args, output),
         Command::Metrics(args) => metrics::metrics(&args, output),
         Command::Config(args) => config::config(&args, output),
         Command::Doctor(args) => look::doctor(&root()?, &args, output),
