@@ -210,6 +210,7 @@ fn each_thing_that_is_not_honoured_is_found_by_its_own_check() {
             "greedy" => &["temperature", "top_p"],
             "usage" => &["stream usage"],
             "usage adds up" => &["max_tokens"],
+            "error shape" => &["too long prompt"],
             "max_tokens" => &["truncation", "usage adds up"],
             "stream" => &[],
             "broken JSON" => &["error shape"],
