@@ -9,8 +9,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::cli::arguments::{After, Command as Asked, DecideArgs, GateArgs, Reason, RequestArgs};
-use crate::cli::failure::{Failure, nearest};
-use crate::cli::filter::Filter;
+use crate::cli::failure::Failure;
 use crate::cli::open::{self, Opened};
 use crate::cli::output::Output;
 use crate::cli::pairs;
@@ -19,6 +18,7 @@ use crate::run::event::{Event, VetoReason};
 use crate::run::folder::host_name;
 use crate::run::ids::{PromptId, RequestId};
 use crate::run::journal::{Found, Tail};
+use crate::text::nearest::nearest;
 
 /// How often the journal is looked at while an answer is awaited.
 const LOOK: Duration = Duration::from_millis(50);
@@ -160,7 +160,7 @@ fn decide(args: DecideArgs, choice: Choice, reason: Option<VetoReason>) -> (Requ
     let make = move |opened: &Opened| {
         let pairs = match &filter {
             Some(text) => {
-                let wanted = Filter::read(text).map_err(Failure::usage)?;
+                let wanted = pairs::read_filter(text)?;
                 // Decisions are taken for the iteration under way only; the filter need not say so.
                 let now = opened.view.iteration;
                 let pairs: Vec<PromptId> = pairs::select(opened, &wanted)?

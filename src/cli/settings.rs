@@ -13,9 +13,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::cli::arguments::{Preset, SettingArgs};
-use crate::cli::failure::{Failure, nearest};
+use crate::cli::failure::Failure;
 use crate::engine::overrides;
 use crate::engine::settings::Settings;
+use crate::text::nearest::nearest;
 
 /// The name of a settings file, in the working folder and in the user's.
 pub const FILE: &str = "selfreward.toml";

@@ -39,14 +39,21 @@ const FIRST_LINE: Duration = Duration::from_secs(60);
 
 /// Begins a new run.
 pub fn run(root: &Path, args: &RunArgs, output: &mut Output) -> Result<()> {
-    let gathered = settings::gather(&args.settings)?;
-    let settings = gathered.settings;
-    let name = match &args.name {
-        Some(name) => name.clone(),
-        // `2026-11-21T14:02:11` without what a name may not hold.
-        None => format!("{}-{}", settings.run.policy.name(), open::now().to_string()[..19].replace(['T', ':'], "-")),
-    };
-    crate::run::folder::check_name(&name).map_err(Failure::usage)?;
+    let settings = settings::gather(&args.settings)?.settings;
+    let name = args.name.clone().unwrap_or_else(|| open::name_by_date(settings.run.policy.name()));
+    begin(root, &name, settings, &args.engine, args.yes, output)
+}
+
+/// The same with settings that are known. `agreed`: nobody needs to be asked whether a teacher may be paid.
+pub fn begin(
+    root: &Path,
+    name: &str,
+    settings: Settings,
+    engine: &EngineArgs,
+    agreed: bool,
+    output: &mut Output,
+) -> Result<()> {
+    crate::run::folder::check_name(name).map_err(Failure::usage)?;
     // What cannot be read is better known before there is a folder.
     let materials = Materials::read(&settings)?;
     for remark in &materials.remarks {
@@ -56,10 +63,10 @@ pub fn run(root: &Path, args: &RunArgs, output: &mut Output) -> Result<()> {
     if settings.asks_teacher() {
         // A key that cannot be read, too, is better known now.
         Client::new(&settings.teacher)?;
-        confirm(&settings, &materials, args.yes, output)?;
+        confirm(&settings, &materials, agreed, output)?;
     }
-    let folder = launch::create(root, &name, &settings)?;
-    go(&folder, &args.engine, output)
+    let folder = launch::create(root, name, &settings)?;
+    go(&folder, engine, output)
 }
 
 /// Says what the teacher will be asked and may cost, and begins only when somebody agrees.
@@ -294,9 +301,6 @@ fn check_policy(settings: &Settings) -> Result<()> {
         PolicyKind::Llama if !cfg!(feature = "llama") => Err(Failure::usage(
             "this program was built without the model (feature `llama`); try the scripted one: selfreward run --policy rehearsal",
         )),
-        PolicyKind::Llama if settings.model.base.is_none() => Err(Failure::usage(
-            "no base model is named: give a Hugging Face folder with --set model.base=DIR, or try the scripted policy: --policy rehearsal",
-        )),
         PolicyKind::Llama => Ok(()),
     }
 }
@@ -308,8 +312,10 @@ fn make_teacher(settings: &Settings) -> Result<Arc<dyn Teacher>> {
 fn make_policy(settings: &Settings, materials: &Materials) -> Result<Box<dyn Policy>> {
     check_policy(settings)?;
     #[cfg(feature = "llama")]
-    if let (PolicyKind::Llama, Some(base)) = (settings.run.policy, &settings.model.base) {
-        return Ok(Box::new(crate::llama_policy::LlamaPolicy::new(settings, Path::new(base))?));
+    if settings.run.policy == PolicyKind::Llama {
+        let base = settings.model.base.as_ref().map(Path::new).or(materials.base.as_deref());
+        let Some(base) = base else { bail!("there is no base model: name one with --set model.base=DIR") };
+        return Ok(Box::new(crate::llama_policy::LlamaPolicy::new(settings, base)?));
     }
     let policy = Rehearsal::new(settings.rehearsal.clone(), settings.run.seed, materials.prompts.clone());
     Ok(Box::new(policy))

@@ -5,6 +5,7 @@
 
 mod ballast;
 pub mod checkpoints;
+pub mod collapse;
 pub mod desk;
 pub mod drive;
 mod eft;

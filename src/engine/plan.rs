@@ -62,10 +62,11 @@ pub fn evaluation(settings: &Settings, materials: &Materials, model: Model) -> u
     let answers = instructions(settings, materials) * 2 * settings.eval.answers as usize;
     let judged =
         if judges(model) { held_out_responses(settings, materials) * settings.judge.samples as usize } else { 0 };
-    let duels = opponents(settings, model).len() * instructions(settings, materials) * 2;
+    let duels = opponents(model).len() * instructions(settings, materials) * 2;
+    let own_duels = if settings.eval.head_to_head { duels } else { 0 };
     let teacher_duels = if settings.teacher_duels() { duels } else { 0 };
     let teacher_judged = if settings.teacher_holds_out() && model == Model::Baseline { judged } else { 0 };
-    answers + judged + duels + teacher_duels + teacher_judged
+    answers + judged + own_duels + teacher_duels + teacher_judged
 }
 
 /// The base is not asked to judge: it has never seen the format.
@@ -74,9 +75,9 @@ pub fn judges(model: Model) -> bool {
 }
 
 /// Whom a model is compared with: the model before it and the baseline.
-pub fn opponents(settings: &Settings, model: Model) -> Vec<Model> {
+pub fn opponents(model: Model) -> Vec<Model> {
     match model {
-        Model::M(number) if number >= 1 && settings.eval.head_to_head => {
+        Model::M(number) if number >= 1 => {
             let mut opponents = vec![Model::Baseline];
             if number > 1 {
                 opponents.push(Model::M(number - 1));

@@ -347,7 +347,7 @@ impl Recorder {
 
     /// An ERROR alarm that nobody has answered and the run has not paused for.
     fn unseen_error(&self) -> Option<String> {
-        if matches!(self.view.state, State::Paused(_)) {
+        if !self.limits.pause || matches!(self.view.state, State::Paused(_)) {
             return None;
         }
         let unseen =

@@ -35,7 +35,7 @@ pub enum Cap {
 }
 
 /// What was spent, and what may still have to be paid for calls under way.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spending {
     /// Calls that were paid for, or may have been.
     pub calls: u64,

@@ -2,13 +2,15 @@
 //!
 //! Total over the closed set of events. Texts of models stay out, but for what is needed to recognise them.
 
+use serde::{Deserialize, Serialize};
+
 use crate::run::event::*;
 use crate::run::number::Num;
 use crate::run::reasons::{NoPair, Refusal, Unscored};
 use crate::tui::figures::{bytes, count, duration, fit, number, one_line, percent};
 
 /// How much an event matters to somebody who reads a log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Weight {
     /// One of thousands: a candidate, a judgement, a step.
     Bulk,

@@ -63,6 +63,7 @@ mod train_lessons;
 mod train_run;
 #[cfg(feature = "llama")]
 mod train_tiny;
+mod tui_frames;
 mod tui_keys;
 mod tui_pictures;
 mod tui_screens;

@@ -20,7 +20,7 @@ use crate::model::commands::{bench::BenchArgs, generate::GenerateArgs, inspect::
 #[cfg(feature = "llama")]
 macro_rules! model_line {
     () => {
-        "  model     generate, logprobs, bench, model inspect\n"
+        "  model     generate, logprobs, bench, forge, model inspect\n"
     };
 }
 #[cfg(not(feature = "llama"))]
@@ -37,7 +37,7 @@ const HELP: &str = concat!(
 
 Usage: selfreward [--runs DIR] COMMAND …
 
-  train     run, resume, pause, stop, snapshot, rollback, spend
+  train     demo, run, resume, pause, stop, snapshot, rollback, spend
   look      attach, watch, replay, ls, status, alerts, pairs, diff
   decide    check, keep, veto, swap, tie, score, defer, flag, undo, redo,
             note, ack, gate
@@ -76,6 +76,8 @@ pub enum ModelCommand {
 pub enum Command {
     /// Start a run and watch it
     Run(RunArgs),
+    /// Watch the embedded model improve itself, or fail
+    Demo(DemoArgs),
     /// Go on with a run that is paused or was interrupted
     Resume(ResumeArgs),
     /// Look at a run and decide about its pairs
@@ -85,7 +87,7 @@ pub enum Command {
     /// Play a run's journal again
     Replay(ReplayArgs),
     /// Decide about the pairs of an open gate, one after the other
-    Check(LookArgs),
+    Check(CheckArgs),
     /// List the runs
     Ls(ListArgs),
     /// How a run stands
@@ -143,6 +145,9 @@ pub enum Command {
     /// How fast this machine writes and scores
     #[cfg(feature = "llama")]
     Bench(BenchArgs),
+    /// Make the embedded model and its seed data anew
+    #[cfg(feature = "llama")]
+    Forge(ForgeArgs),
     /// About a model's folder
     #[cfg(feature = "llama")]
     #[command(subcommand)]

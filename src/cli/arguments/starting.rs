@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::cli::arguments::ListArgs;
+use crate::engine::collapse::Collapse;
 use crate::engine::settings::PolicyKind;
 use crate::engine::teaching::settings::Recipe;
 
@@ -116,6 +117,24 @@ pub struct RunArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// The run's name; else one is made from the date
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Really fail: saturation, length, parse or overfit
+    #[arg(long, value_name = "HOW")]
+    pub collapse: Option<Collapse>,
+    /// The root seed
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// One setting, for example dpo.beta=0.2; repeatable
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+#[derive(Debug, Args)]
 pub struct ResumeArgs {
     /// Name or folder of the run
     pub run: String,
@@ -135,12 +154,47 @@ pub struct EngineProcessArgs {
     pub folder: PathBuf,
 }
 
+#[cfg(feature = "llama")]
+#[derive(Debug, Args)]
+pub struct ForgeArgs {
+    /// The folder to make
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Everything follows from it
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Threads; 0 takes all cores
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub threads: usize,
+}
+
 #[derive(Debug, Args)]
 pub struct LookArgs {
     /// Name or folder of the run
     pub run: String,
     #[command(flatten)]
     pub view: ViewArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Name or folder of the run
+    pub run: String,
+    /// Let the embedded world's oracle decide at every gate, as a simulation: all, queue or random pairs
+    #[arg(long, value_name = "PAIRS", hide_possible_values = true)]
+    pub simulate: Option<Simulate>,
+    #[command(flatten)]
+    pub view: ViewArgs,
+}
+
+/// Which pairs a simulated human looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Simulate {
+    All,
+    /// Those that the gate offers.
+    Queue,
+    /// As many, drawn at random.
+    Random,
 }
 
 /// How screens look, for this time; the user's settings file says it for good.

@@ -78,7 +78,7 @@ pub fn estimate(settings: &Settings, materials: &Materials) -> Estimate {
     }
     if settings.teacher_duels() {
         let models = (1..=settings.run.iterations + 1).map(Model::M);
-        let opponents: usize = models.map(|model| opponents(settings, model).len()).sum();
+        let opponents: usize = models.map(|model| opponents(model).len()).sum();
         let calls = opponents * instructions(settings, materials) * 2;
         add("comparisons in both orders", calls, templates.1 + prompt + 2 * answer, teacher.max_tokens);
     }

@@ -196,7 +196,7 @@ impl Engine {
     pub(in crate::engine) fn teacher_duels(&mut self, iteration: u32, model: Model) -> Result<Flow> {
         let seed = Seed::root(self.settings.run.seed).named("evaluation").named("teacher duels");
         let (mut places, mut calls) = (Vec::new(), Vec::new());
-        for against in opponents(&self.settings, model) {
+        for against in opponents(model) {
             for item in 0..instructions(&self.settings, &self.materials) as u32 {
                 let (Some(own), Some(other)) = (self.answer_of(model, item), self.answer_of(against, item)) else {
                     continue;

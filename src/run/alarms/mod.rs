@@ -19,6 +19,8 @@ mod texts;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct AlarmSettings {
+    /// Pause the run on an ERROR alarm until somebody answers.
+    pub pause: bool,
     /// Replies, candidates or prompts that must be there before a share of them means anything.
     pub min_count: u32,
     /// Share of judge replies without a score: warn, and stop.
@@ -80,6 +82,7 @@ pub struct AlarmSettings {
 impl Default for AlarmSettings {
     fn default() -> Self {
         AlarmSettings {
+            pause: true,
             min_count: 50,
             unparsed_warn: 0.02,
             unparsed_stop: 0.10,

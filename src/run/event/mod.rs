@@ -4,7 +4,6 @@
 //! know survives as `Unknown`. Fields that are a time, a duration or a host are no facts: see `facts.rs`.
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 mod check;
 mod learning;
@@ -43,14 +42,19 @@ macro_rules! events {
             }
 
             /// Reads one event. A known kind with wrong members is an error; an unknown kind is not.
-            pub fn parse(raw: &RawValue) -> Result<Event, serde_json::Error> {
+            pub fn parse(text: &str) -> Result<Event, serde_json::Error> {
                 #[derive(Deserialize)]
                 struct Kind<'a> {
                     #[serde(borrow)]
                     kind: std::borrow::Cow<'a, str>,
                 }
-                let text = raw.get();
-                match serde_json::from_str::<Kind>(text)?.kind.as_ref() {
+                // This program writes the kind first: then the text need not be read twice.
+                let written = text.strip_prefix("{\"kind\":\"").and_then(|rest| Some(rest.split_once('"')?.0));
+                let kind = match written.filter(|kind| !kind.contains('\\')) {
+                    Some(kind) => std::borrow::Cow::Borrowed(kind),
+                    None => serde_json::from_str::<Kind>(text)?.kind,
+                };
+                match kind.as_ref() {
                     $($kind => serde_json::from_str::<events!(@held $payload $($boxed)?)>(text).map(Event::$payload),)+
                     _ => serde_json::from_str(text).map(Event::Unknown),
                 }

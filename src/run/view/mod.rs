@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use imbl::{OrdMap, Vector};
+use serde::{Deserialize, Serialize};
 
 use crate::run::curves::Curves;
 use crate::run::entry::{Entry, Stamp};
@@ -14,12 +15,16 @@ use crate::run::ids::{Model, PromptId, Seq, Stage};
 
 mod decisions;
 mod parts;
+mod prompts;
+mod repeats;
 mod round;
 mod stages;
 mod teacher;
 
 pub use decisions::DecisionView;
 pub use parts::*;
+pub use prompts::{Block, Prompts};
+pub use repeats::Repeats;
 pub use round::*;
 pub use teacher::TeacherView;
 
@@ -27,7 +32,7 @@ pub use teacher::TeacherView;
 const LATELY: usize = 200;
 
 /// Everything that screens, reports and a resume need to know of a run, texts excepted.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunView {
     /// The last entry.
     pub seq: Seq,
@@ -42,6 +47,7 @@ pub struct RunView {
     pub stages: Vector<StageSpan>,
     pub rounds: Vector<Round>,
     pub models: Vector<ModelView>,
+    #[serde(skip)]
     pub curves: Curves,
     pub checkpoints: Vector<Arc<CheckpointSaved>>,
     pub alarms: OrdMap<String, AlarmView>,

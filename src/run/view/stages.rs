@@ -165,7 +165,7 @@ impl RunView {
                 if event.id.number as usize != round.prompts.len() {
                     return false;
                 }
-                round.prompts.push_back(PromptView { seq, candidates: Vec::new(), standing: Standing::Open });
+                round.prompts.push(PromptView { seq, candidates: Vec::new(), standing: Standing::Open });
                 true
             })
     }

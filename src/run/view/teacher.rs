@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use imbl::{OrdMap, Vector};
+use serde::{Deserialize, Serialize};
 
 use crate::run::entry::Stamp;
 use crate::run::event::{Finish, JudgesCompared, TeacherAnswered, TeacherAsked, TeacherChanged, TeacherFailed};
@@ -13,7 +14,7 @@ use crate::run::view::RunView;
 const PACE: usize = 64;
 
 /// What became of a run's calls to its teacher.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TeacherView {
     pub spending: Spending,
     /// Calls that were sent; the next one gets the next number.
