@@ -38,7 +38,8 @@ const HELP: &str = concat!(
 Usage: selfreward [--runs DIR] COMMAND …
 
   train     run, resume, pause, stop, snapshot, rollback
-  look      attach, watch, replay, ls, status, alerts, pairs, diff
+  look      attach, watch, replay, ls, status, alerts, pairs, diff,
+            what-if
   decide    check, keep, veto, swap, tie, score, defer, flag, undo, redo,
             note, ack, gate
   take out  export, metrics
@@ -96,6 +97,8 @@ pub enum Command {
     Pairs(PairsArgs),
     /// Two runs: what was set differently, and what came of it
     Diff(DiffArgs),
+    /// A run's pairs counted again by another rule, without a model
+    WhatIf(WhatIfArgs),
     /// Write parts of a run as files for other programs
     Export(ExportArgs),
     /// Pause at the next safe point
