@@ -191,6 +191,12 @@ impl Opened {
     }
 }
 
+/// A name for a run that nobody has named.
+pub fn name_by_date(kind: &str) -> String {
+    // `2026-11-21T14:02:11` without what a name may not hold.
+    format!("{kind}-{}", now().to_string()[..19].replace(['T', ':'], "-"))
+}
+
 /// The present moment. Commands may read the clock; what they read of a run must not.
 pub fn now() -> Stamp {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

@@ -45,6 +45,16 @@ pub fn request(root: &Path, asked: Asked, output: &mut Output) -> Result<()> {
             };
             (args.request, Box::new(make))
         }
+        Asked::Spend(args) => {
+            if args.calls.is_none() && args.tokens.is_none() && args.cost.is_none() {
+                return Err(Failure::usage("say what may be spent: --calls N, --tokens N or --cost AMOUNT"));
+            }
+            if args.cost.is_some_and(|cost| !cost.is_finite() || cost < 0.0) {
+                return Err(Failure::usage("--cost is an amount of money, 0 or more"));
+            }
+            let micros = args.cost.map(|cost| (cost * 1e6).round() as u64);
+            plain(args.request, Command::Spend { calls: args.calls, tokens: args.tokens, micros })
+        }
         Asked::Keep(args) => decide(args, Choice::Keep, None),
         Asked::Veto(args) => decide(args.decide, Choice::Veto, args.reason.map(reason)),
         Asked::Swap(args) => decide(args, Choice::Swap, None),

@@ -5,6 +5,7 @@
 
 mod ballast;
 pub mod checkpoints;
+pub mod collapse;
 pub mod desk;
 pub mod drive;
 mod eft;
@@ -21,5 +22,6 @@ mod requests;
 mod seat;
 pub mod self_judge;
 pub mod settings;
+pub mod teaching;
 mod writing;
 pub mod launch;

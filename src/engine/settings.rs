@@ -6,14 +6,20 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::teaching::settings::{Recipe, TeacherSettings};
 use crate::recipe::eft::EftSettings;
 use crate::recipe::judge::JudgeSettings;
 use crate::recipe::new_prompts::NewPromptSettings;
 use crate::recipe::pairs::PairSettings;
 use crate::recipe::prompt_filter::PromptFilterSettings;
+use crate::recipe::prompts::TextSet;
 use crate::recipe::spot_check::SpotCheckSettings;
 use crate::recipe::suspicion::SuspicionSettings;
 use crate::run::alarms::AlarmSettings;
+
+mod training;
+
+pub use training::*;
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -32,6 +38,8 @@ pub struct Settings {
     pub prompt_filter: PromptFilterSettings,
     pub candidates: CandidateSettings,
     pub judge: JudgeSettings,
+    /// Somebody outside who judges or shows, for money.
+    pub teacher: TeacherSettings,
     pub pairs: PairSettings,
     /// Weights of the signs that make a pair suspicious.
     pub suspicion: SuspicionSettings,
@@ -53,13 +61,21 @@ pub struct RunSettings {
     pub iterations: u32,
     /// Who plays the model: `llama`, or `rehearsal` (scripted, no weights).
     pub policy: PolicyKind,
-    /// Who judges: `self`.
+    /// Whose judgement or answers the pairs are made of: `self`, `teacher-reward` or `teacher-demo`.
+    pub recipe: Recipe,
+    /// Who judges candidates: `self` or `teacher` (which recipe teacher-reward implies).
     pub judge: JudgeKind,
 }
 
 impl Default for RunSettings {
     fn default() -> Self {
-        RunSettings { seed: 1, iterations: 2, policy: PolicyKind::Llama, judge: JudgeKind::SelfJudge }
+        RunSettings {
+            seed: 1,
+            iterations: 2,
+            policy: PolicyKind::Llama,
+            recipe: Recipe::Own,
+            judge: JudgeKind::SelfJudge,
+        }
     }
 }
 
@@ -84,6 +100,9 @@ pub enum JudgeKind {
     /// The model judges its own answers.
     #[serde(rename = "self")]
     SelfJudge,
+    /// A teacher outside judges them.
+    #[serde(rename = "teacher")]
+    Teacher,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -113,6 +132,10 @@ pub struct DataSettings {
     pub ift: Option<String>,
     /// Prompts with several human-ranked responses, from which judging examples are built.
     pub eft: Option<String>,
+    /// A folder that `selfreward forge` made: what is not named comes from it instead of from the embedded one.
+    pub forged: Option<String>,
+    /// How the people who labelled the embedded judging examples went about it.
+    pub labels: Labels,
     /// Ready judging examples `{prompt, response, judgement}` instead of `eft`.
     pub eft_labelled: Option<String>,
     /// Ranked responses that are only measured on. Without it, a share of `eft` is held out.
@@ -121,6 +144,8 @@ pub struct DataSettings {
     pub instructions_held_out: Option<String>,
     /// Share of `eft` and `ift` to hold out, by content.
     pub held_out_share: f64,
+    /// Which embedded texts a model reads: `full`, or `short` for a model of a few words.
+    pub texts: TextSet,
     /// The judge's prompt, the comparison prompt and the prompt-writing prompt, where they are your own.
     pub judge_prompt: Option<String>,
     pub duel_prompt: Option<String>,
@@ -134,10 +159,13 @@ impl Default for DataSettings {
         DataSettings {
             ift: None,
             eft: None,
+            forged: None,
+            labels: Labels::Honest,
             eft_labelled: None,
             eft_held_out: None,
             instructions_held_out: None,
             held_out_share: 0.25,
+            texts: TextSet::Full,
             judge_prompt: None,
             duel_prompt: None,
             write_prompt: None,
@@ -148,57 +176,12 @@ impl Default for DataSettings {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Schedule {
-    Constant,
-    Linear,
-    Cosine,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Optimizer {
-    Adamw,
-    /// Muon for hidden matrices, AdamW for the rest.
-    Muon,
-}
-
-/// What fine-tuning and preference training have in common. Defaults are the paper's SFT.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct SftSettings {
-    pub lr: f64,
-    /// Learning rate at the end of the schedule.
-    pub lr_end: f64,
-    pub schedule: Schedule,
-    /// Share of the steps in which the learning rate rises from 0.
-    pub warmup: f64,
-    pub batch: u32,
-    pub epochs: u32,
-    pub dropout: f64,
-    pub optimizer: Optimizer,
-    pub weight_decay: f64,
-    /// Global gradient norm is clipped to this; 0 does not clip.
-    pub clip: f64,
-    /// Longest example, in tokens.
-    pub max_tokens: u32,
-}
-
-impl Default for SftSettings {
-    fn default() -> Self {
-        SftSettings {
-            lr: 5.5e-6,
-            lr_end: 1.1e-6,
-            schedule: Schedule::Cosine,
-            warmup: 0.0,
-            batch: 16,
-            epochs: 3,
-            dropout: 0.1,
-            optimizer: Optimizer::Adamw,
-            weight_decay: 0.0,
-            clip: 1.0,
-            max_tokens: 2048,
-        }
-    }
+pub enum Labels {
+    Honest,
+    /// Two points too many for everything.
+    Lenient,
+    /// Length is taken for quality.
+    LengthBiased,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -282,97 +265,6 @@ impl Default for GateSettings {
             deadline: "30m".into(),
             undecided_limit: 0.9,
             queue: SpotCheckSettings::default(),
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Reference {
-    /// The model that the iteration starts from.
-    Previous,
-    /// M1 for the whole run.
-    First,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Learn {
-    /// Preference training on pairs.
-    Dpo,
-    /// Fine-tuning on the chosen answers alone.
-    Positive,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Loss {
-    Dpo,
-    LengthNormalised,
-    Simpo,
-    Ipo,
-}
-
-/// Preference training. Defaults are the paper's.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct DpoSettings {
-    pub learn: Learn,
-    pub loss: Loss,
-    pub beta: f64,
-    /// Weight of the chosen answer's negative log-likelihood (Iterative RPO).
-    pub nll_weight: f64,
-    /// Conservative DPO: the share of pairs believed to be the wrong way round.
-    pub label_smoothing: f64,
-    /// Weight of an answer's tail beyond the shorter answer's length (LD-DPO); 1 is off.
-    pub length_tail: f64,
-    /// SimPO's target margin over beta.
-    pub simpo_margin: f64,
-    pub reference: Reference,
-    /// Judging examples mixed into each step.
-    pub eft_replay: u32,
-    pub lr: f64,
-    pub lr_end: f64,
-    pub schedule: Schedule,
-    pub warmup: f64,
-    pub batch: u32,
-    pub epochs: u32,
-    pub dropout: f64,
-    pub optimizer: Optimizer,
-    pub weight_decay: f64,
-    pub clip: f64,
-    pub max_tokens: u32,
-    /// Share of the pairs to hold out for a validation accuracy.
-    pub held_out_share: f64,
-    /// Stop when the held-out accuracy has not risen at so many checkpoints; 0 never stops early.
-    pub patience: u32,
-}
-
-impl Default for DpoSettings {
-    fn default() -> Self {
-        DpoSettings {
-            learn: Learn::Dpo,
-            loss: Loss::Dpo,
-            beta: 0.1,
-            nll_weight: 0.0,
-            label_smoothing: 0.0,
-            length_tail: 1.0,
-            simpo_margin: 0.5,
-            reference: Reference::Previous,
-            eft_replay: 0,
-            lr: 1e-6,
-            lr_end: 1e-7,
-            schedule: Schedule::Linear,
-            warmup: 0.0,
-            batch: 16,
-            epochs: 1,
-            dropout: 0.1,
-            optimizer: Optimizer::Adamw,
-            weight_decay: 0.0,
-            clip: 1.0,
-            max_tokens: 2048,
-            held_out_share: 0.05,
-            patience: 2,
         }
     }
 }
@@ -468,6 +360,39 @@ impl Default for RehearsalSettings {
     }
 }
 
+/// What the recipe makes of the settings.
+impl Settings {
+    /// The teacher's scores decide which candidates are a pair.
+    pub fn teacher_judges(&self) -> bool {
+        let recipe = self.run.recipe;
+        recipe == Recipe::TeacherReward || (recipe == Recipe::Own && self.run.judge == JudgeKind::Teacher)
+    }
+
+    /// The teacher judges the held-out rankings too.
+    pub fn teacher_holds_out(&self) -> bool {
+        self.teacher_judges() && self.teacher.held_out
+    }
+
+    /// The teacher compares models. Without a teacher's recipe it does so where one is named.
+    pub fn teacher_duels(&self) -> bool {
+        self.teacher.head_to_head && !self.teacher.endpoint.is_empty()
+    }
+
+    pub fn asks_teacher(&self) -> bool {
+        self.teacher_judges() || self.run.recipe == Recipe::TeacherDemo || self.teacher_duels()
+    }
+
+    /// Answers that the model itself writes to each prompt: of a demonstration's pair it writes one.
+    pub fn own_candidates(&self) -> u32 {
+        if self.run.recipe == Recipe::TeacherDemo { 1 } else { self.candidates.n }
+    }
+
+    /// The recipe as journal and screens name it.
+    pub fn recipe_name(&self) -> &'static str {
+        if self.teacher_judges() { Recipe::TeacherReward.name() } else { self.run.recipe.name() }
+    }
+}
+
 impl Settings {
     /// The method's published numbers.
     pub fn paper() -> Settings {
@@ -477,10 +402,20 @@ impl Settings {
     /// Numbers that fit the embedded world and its tiny model.
     pub fn tiny() -> Settings {
         let mut tiny = Settings::default();
+        tiny.data.texts = TextSet::Short;
         tiny.sft = SftSettings { lr: 1e-3, lr_end: 1e-4, epochs: 5, dropout: 0.0, max_tokens: 256, ..tiny.sft };
-        tiny.prompts.count = 120;
+        tiny.prompts.count = 500;
         tiny.prompts.unique_across_iterations = false;
-        tiny.prompts.request.max_tokens = 96;
+        // The embedded base was pretrained on lists of eight.
+        tiny.prompts.request = NewPromptSettings {
+            seed_shots: 3,
+            generated_shots: 1,
+            temperature: 1.0,
+            top_p: 0.95,
+            max_tokens: 96,
+            last_number: 9,
+            ..tiny.prompts.request
+        };
         tiny.prompt_filter.drop_unlikely = 0.2;
         // Prompts of the embedded world are short and follow a few patterns: likeness would refuse nearly all of them.
         tiny.prompt_filter.max_likeness = 0.999;
@@ -499,10 +434,11 @@ impl Settings {
             epochs: 2,
             dropout: 0.0,
             max_tokens: 256,
+            held_out_share: 0.0,
             ..tiny.dpo
         };
-        tiny.eval =
-            EvalSettings { instructions: 96, ranked: 60, anchors: 60, max_tokens: 48, bootstrap: 500, ..tiny.eval };
+        // Its judge knows scores and no comparisons; the oracle compares.
+        tiny.eval = EvalSettings { instructions: 0, max_tokens: 48, bootstrap: 500, head_to_head: false, ..tiny.eval };
         tiny.checkpoint.every = 10;
         // In the embedded world the same few rationales are right again and again.
         tiny.alarms.repeated_rationales = 1.0;

@@ -19,4 +19,5 @@ pub mod lookup;
 pub mod measures;
 pub mod number;
 pub mod reasons;
+pub mod spending;
 pub mod view;

@@ -11,6 +11,7 @@ pub mod log_probs;
 pub mod losses;
 pub mod optimizer;
 pub mod parameters;
+pub mod pretrain;
 pub mod schedule;
 pub mod sft;
 pub mod state;

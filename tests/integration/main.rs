@@ -50,6 +50,10 @@ mod screens_pictures;
 mod shared_data;
 mod stage;
 mod story;
+mod teacher_ledger;
+mod teacher_runs;
+mod teacher_server;
+mod teacher_wire;
 mod text_pages;
 #[cfg(feature = "llama")]
 mod train_golden;

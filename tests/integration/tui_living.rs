@@ -246,8 +246,14 @@ fn every_key_of_the_help_is_pressed_on_every_screen_of_a_living_run() {
     let root = tempfile::tempdir().unwrap();
     let engine = Engine::at_gate(root.path());
     // A pager that only says that it was there, and a shell above, so that nothing is left alone when it is suspended.
-    let mut program =
-        Program::run(env!("CARGO_BIN_EXE_selfreward"), &["attach", engine.path()], &[("PAGER", "true")], root.path(), 120, 40);
+    let mut program = Program::run(
+        env!("CARGO_BIN_EXE_selfreward"),
+        &["attach", engine.path()],
+        &[("PAGER", "true")],
+        root.path(),
+        120,
+        40,
+    );
     program.see("waits for you");
     let leave = ["detach", "suspend"];
     for screen in '1'..='8' {
@@ -258,7 +264,10 @@ fn every_key_of_the_help_is_pressed_on_every_screen_of_a_living_run() {
                     continue;
                 }
                 program.press(&Press::sequence(key).unwrap().iter().map(bytes).collect::<String>());
-                let opens = ["help", "palette", "filter", "copy", "pager", "stop", "note", "score", "goto", "what-if", "veto", "swap", "back"];
+                let opens = [
+                    "help", "palette", "filter", "copy", "pager", "stop", "note", "score", "goto", "what-if", "veto",
+                    "swap", "back",
+                ];
                 if opens.contains(&binding.name) {
                     program.quiet(Duration::from_millis(15));
                     program.press("\u{1b}");

@@ -64,8 +64,7 @@ fn a_panic_gives_the_terminal_back_and_one_of_another_thread_leaves_the_screen_a
         [("the drawing", "drawn before the panic", 101), ("another thread", "still drawn after it", 0)]
     {
         let arguments = ["--exact", "tui_terminal::the_one_that_panics", "--nocapture", "--test-threads=1"];
-        let mut program =
-            Program::run(own.to_str().unwrap(), &arguments, &[("PANICS_IN", place)], home.path(), 80, 24);
+        let mut program = Program::run(own.to_str().unwrap(), &arguments, &[("PANICS_IN", place)], home.path(), 80, 24);
         let before = program.modes();
         let mut met = String::new();
         while let Ok(()) = program.take(Duration::from_secs(20)) {
@@ -73,7 +72,11 @@ fn a_panic_gives_the_terminal_back_and_one_of_another_thread_leaves_the_screen_a
         }
         assert!(met.contains(drawn), "{place}: {met}");
         assert_eq!(program.ends(&before), code, "{place}: {}", program.shows());
-        assert_eq!(program.shows().contains("the drawing failed"), code == 101, "the message stands on the shell's screen");
+        assert_eq!(
+            program.shows().contains("the drawing failed"),
+            code == 101,
+            "the message stands on the shell's screen"
+        );
     }
 }
 

@@ -20,7 +20,7 @@ use crate::model::commands::{bench::BenchArgs, generate::GenerateArgs, inspect::
 #[cfg(feature = "llama")]
 macro_rules! model_line {
     () => {
-        "  model     generate, logprobs, bench, model inspect\n"
+        "  model     generate, logprobs, bench, forge, model inspect\n"
     };
 }
 #[cfg(not(feature = "llama"))]
@@ -37,12 +37,11 @@ const HELP: &str = concat!(
 
 Usage: selfreward [--runs DIR] COMMAND …
 
-  train     run, resume, pause, stop, snapshot, rollback
-  look      attach, watch, replay, ls, status, alerts, pairs, diff,
-            what-if
+  train     demo, run, resume, pause, stop, snapshot, rollback, spend
+  look      attach, watch, replay, ls, status, alerts, pairs, diff
   decide    check, keep, veto, swap, tie, score, defer, flag, undo, redo,
             note, ack, gate
-  take out  export, metrics
+  take out  export, metrics, what-if
 ",
     model_line!(),
     "\
@@ -77,6 +76,8 @@ pub enum ModelCommand {
 pub enum Command {
     /// Start a run and watch it
     Run(RunArgs),
+    /// Watch the embedded model improve itself, or fail
+    Demo(DemoArgs),
     /// Go on with a run that is paused or was interrupted
     Resume(ResumeArgs),
     /// Look at a run and decide about its pairs
@@ -86,7 +87,7 @@ pub enum Command {
     /// Play a run's journal again
     Replay(ReplayArgs),
     /// Decide about the pairs of an open gate, one after the other
-    Check(LookArgs),
+    Check(CheckArgs),
     /// List the runs
     Ls(ListArgs),
     /// How a run stands
@@ -109,6 +110,8 @@ pub enum Command {
     Snapshot(RequestArgs),
     /// Go back to an earlier model and do the iterations after it again
     Rollback(RollbackArgs),
+    /// Change what the teacher of a run may cost
+    Spend(SpendArgs),
     /// Use pairs as the judge made them
     Keep(DecideArgs),
     /// Keep pairs out of training
@@ -144,6 +147,9 @@ pub enum Command {
     /// How fast this machine writes and scores
     #[cfg(feature = "llama")]
     Bench(BenchArgs),
+    /// Make the embedded model and its seed data anew
+    #[cfg(feature = "llama")]
+    Forge(ForgeArgs),
     /// About a model's folder
     #[cfg(feature = "llama")]
     #[command(subcommand)]

@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize};
 mod check;
 mod learning;
 mod life;
+mod teacher;
 mod writing;
 
 pub use check::*;
 pub use learning::*;
 pub use life::*;
+pub use teacher::*;
 pub use writing::*;
 
 /// Declares the closed set once: the enum, the names of its kinds, how each is read, and the documentation of each field.
@@ -89,6 +91,14 @@ events! {
     "candidate_judged" CandidateJudged,
     "pair_selected" PairSelected,
     "prompt_skipped" PromptSkipped,
+    "teacher_asked" TeacherAsked,
+    "teacher_answered" TeacherAnswered,
+    "teacher_failed" TeacherFailed,
+    "teacher_changed" TeacherChanged,
+    "caps_changed" CapsChanged,
+    "demonstration_missing" DemonstrationMissing,
+    "second_judged" SecondJudged,
+    "judges_compared" JudgesCompared <Box>,
     "spot_check_opened" SpotCheckOpened,
     "pair_decided" PairDecided,
     "note_added" NoteAdded,

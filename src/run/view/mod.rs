@@ -19,12 +19,14 @@ mod prompts;
 mod repeats;
 mod round;
 mod stages;
+mod teacher;
 
 pub use decisions::DecisionView;
 pub use parts::*;
 pub use prompts::{Block, Prompts};
 pub use repeats::Repeats;
 pub use round::*;
+pub use teacher::TeacherView;
 
 /// Refused prompts and log lines that are kept for display.
 const LATELY: usize = 200;
@@ -61,6 +63,8 @@ pub struct RunView {
     pub last_sft: Option<Arc<SftStep>>,
     pub last_dpo: Option<Arc<DpoStep>>,
     pub last_pair: Option<PromptId>,
+    /// What was asked of a teacher, and what it cost.
+    pub teacher: TeacherView,
     pub oddities: Oddities,
     /// Since when nothing could move: paused, or waiting for a human.
     held_since: Option<Stamp>,
@@ -129,6 +133,31 @@ impl RunView {
                             None => false,
                         }
                     })
+            }
+            Event::TeacherAsked(event) => {
+                self.teacher.asked(event);
+                true
+            }
+            Event::TeacherAnswered(event) => self.teacher.answered(at, event),
+            Event::TeacherFailed(event) => self.teacher.failed(event),
+            Event::TeacherChanged(event) => {
+                self.teacher.changes.push_back(Arc::new(event.clone()));
+                true
+            }
+            Event::CapsChanged(event) => {
+                self.answer(&event.request);
+                self.teacher.caps = Some(event.caps);
+                true
+            }
+            Event::SecondJudged(_) | Event::DemonstrationMissing(_) => self.one_done(at),
+            Event::JudgesCompared(event) => {
+                let again = |known: &JudgesCompared| {
+                    (known.iteration, &known.judge, &known.reference)
+                        == (event.iteration, &event.judge, &event.reference)
+                };
+                self.teacher.compared.retain(|known| !again(known));
+                self.teacher.compared.push_back(Arc::new(*event.clone()));
+                true
             }
             Event::SpotCheckOpened(event) => {
                 if event.gate != Gate::Off {

@@ -49,7 +49,7 @@ pub struct Round {
 pub struct JudgeTally {
     pub replies: u32,
     /// By reason, in the order of `Unscored::ALL`.
-    pub unscored: [u32; 4],
+    pub unscored: [u32; Unscored::ALL.len()],
     pub histogram: [u32; 6],
     pub sum: f64,
     pub truncated: u32,
@@ -141,6 +141,7 @@ pub struct PairView {
     /// As the judge made it.
     pub chosen: u32,
     pub rejected: u32,
+    /// No number (NaN), like the scores, where no judge was asked: nothing compares with it and nothing counts it.
     pub margin: f64,
     pub chosen_score: f64,
     pub rejected_score: f64,
@@ -311,13 +312,14 @@ impl Round {
 
     pub(super) fn paired(&mut self, seq: Seq, event: &PairSelected) -> bool {
         let Some(prompt) = self.prompts.get_mut(event.id.number as usize) else { return false };
+        let scores = (event.chosen_score.unwrap_or(f64::NAN), event.rejected_score.unwrap_or(f64::NAN));
         prompt.standing = Standing::Pair(Box::new(PairView {
             seq,
             chosen: event.chosen,
             rejected: event.rejected,
-            margin: event.chosen_score - event.rejected_score,
-            chosen_score: event.chosen_score,
-            rejected_score: event.rejected_score,
+            margin: scores.0 - scores.1,
+            chosen_score: scores.0,
+            rejected_score: scores.1,
             length_ratio: event.length_ratio,
             suspicion: event.suspicion,
             signs: event.signs.clone(),

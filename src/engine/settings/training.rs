@@ -1,0 +1,152 @@
+//! Settings of the two kinds of training: fine-tuning on answers and preference training on pairs.
+//!
+//! They stand field by field, though many are the same: each kind has the paper's defaults of its own.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    Constant,
+    Linear,
+    Cosine,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Optimizer {
+    Adamw,
+    /// Muon for hidden matrices, AdamW for the rest.
+    Muon,
+}
+
+/// What fine-tuning and preference training have in common. Defaults are the paper's SFT.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct SftSettings {
+    pub lr: f64,
+    /// Learning rate at the end of the schedule.
+    pub lr_end: f64,
+    pub schedule: Schedule,
+    /// Share of the steps in which the learning rate rises from 0.
+    pub warmup: f64,
+    pub batch: u32,
+    pub epochs: u32,
+    pub dropout: f64,
+    pub optimizer: Optimizer,
+    pub weight_decay: f64,
+    /// Global gradient norm is clipped to this; 0 does not clip.
+    pub clip: f64,
+    /// Longest example, in tokens.
+    pub max_tokens: u32,
+}
+
+impl Default for SftSettings {
+    fn default() -> Self {
+        SftSettings {
+            lr: 5.5e-6,
+            lr_end: 1.1e-6,
+            schedule: Schedule::Cosine,
+            warmup: 0.0,
+            batch: 16,
+            epochs: 3,
+            dropout: 0.1,
+            optimizer: Optimizer::Adamw,
+            weight_decay: 0.0,
+            clip: 1.0,
+            max_tokens: 2048,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reference {
+    /// The model that the iteration starts from.
+    Previous,
+    /// M1 for the whole run.
+    First,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Learn {
+    /// Preference training on pairs.
+    Dpo,
+    /// Fine-tuning on the chosen answers alone.
+    Positive,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Loss {
+    Dpo,
+    LengthNormalised,
+    Simpo,
+    Ipo,
+}
+
+/// Preference training. Defaults are the paper's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct DpoSettings {
+    pub learn: Learn,
+    pub loss: Loss,
+    pub beta: f64,
+    /// Weight of the chosen answer's negative log-likelihood (Iterative RPO).
+    pub nll_weight: f64,
+    /// Conservative DPO: the share of pairs believed to be the wrong way round.
+    pub label_smoothing: f64,
+    /// Weight of an answer's tail beyond the shorter answer's length (LD-DPO); 1 is off.
+    pub length_tail: f64,
+    /// SimPO's target margin over beta.
+    pub simpo_margin: f64,
+    pub reference: Reference,
+    /// Judging examples mixed into each step.
+    pub eft_replay: u32,
+    pub lr: f64,
+    pub lr_end: f64,
+    pub schedule: Schedule,
+    pub warmup: f64,
+    pub batch: u32,
+    pub epochs: u32,
+    pub dropout: f64,
+    pub optimizer: Optimizer,
+    pub weight_decay: f64,
+    pub clip: f64,
+    pub max_tokens: u32,
+    /// Share of the pairs to hold out for a validation accuracy.
+    pub held_out_share: f64,
+    /// Stop when the held-out accuracy has not risen at so many checkpoints; 0 never stops early.
+    pub patience: u32,
+}
+
+impl Default for DpoSettings {
+    fn default() -> Self {
+        DpoSettings {
+            learn: Learn::Dpo,
+            loss: Loss::Dpo,
+            beta: 0.1,
+            nll_weight: 0.0,
+            label_smoothing: 0.0,
+            length_tail: 1.0,
+            simpo_margin: 0.5,
+            reference: Reference::Previous,
+            eft_replay: 0,
+            lr: 1e-6,
+            lr_end: 1e-7,
+            schedule: Schedule::Linear,
+            warmup: 0.0,
+            batch: 16,
+            epochs: 1,
+            dropout: 0.1,
+            optimizer: Optimizer::Adamw,
+            weight_decay: 0.0,
+            clip: 1.0,
+            max_tokens: 2048,
+            held_out_share: 0.05,
+            patience: 2,
+        }
+    }
+}
