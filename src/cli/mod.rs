@@ -35,6 +35,7 @@ pub mod start;
 pub mod status;
 pub mod steps;
 pub mod tables;
+pub mod what_if;
 
 use arguments::{Arguments, Command};
 use output::Output;
@@ -80,6 +81,7 @@ fn run(arguments: Arguments, output: &mut Output) -> anyhow::Result<()> {
         Command::Status(args) => status::status(&root()?, &args, output),
         Command::Alerts(args) => alerts::alerts(&root()?, &args, output),
         Command::Pairs(args) => pairs::pairs(&root()?, &args, output),
+        Command::WhatIf(args) => what_if::what_if(&root()?, &args, output),
         Command::Diff(args) => diff::diff(&root()?, &args, output),
         Command::Export(args) => export::export(&root()?, &args, output),
         Command::Metrics(args) if args.judges => judges::judges(&root()?, &args, output),

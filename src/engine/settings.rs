@@ -438,8 +438,7 @@ impl Settings {
             ..tiny.dpo
         };
         // Its judge knows scores and no comparisons; the oracle compares.
-        tiny.eval =
-            EvalSettings { instructions: 0, max_tokens: 48, bootstrap: 500, head_to_head: false, ..tiny.eval };
+        tiny.eval = EvalSettings { instructions: 0, max_tokens: 48, bootstrap: 500, head_to_head: false, ..tiny.eval };
         tiny.checkpoint.every = 10;
         // In the embedded world the same few rationales are right again and again.
         tiny.alarms.repeated_rationales = 1.0;
