@@ -19,7 +19,11 @@ mod data_rankings;
 mod data_readers;
 mod data_scores;
 mod data_split;
+#[cfg(feature = "llama")]
+mod embedded_model;
 mod fold;
+#[cfg(feature = "llama")]
+mod forge;
 mod house;
 mod journal_docs;
 mod journal_words;
