@@ -14,6 +14,8 @@ pub mod diff;
 pub mod export;
 pub mod failure;
 pub mod filter;
+#[cfg(feature = "llama")]
+pub mod judge;
 pub mod lines;
 pub mod look;
 pub mod metrics;
@@ -30,6 +32,8 @@ pub mod start;
 pub mod status;
 pub mod steps;
 pub mod tables;
+#[cfg(feature = "llama")]
+pub mod training;
 
 use arguments::{Arguments, Command};
 use output::Output;
@@ -81,6 +85,10 @@ fn run(arguments: Arguments, output: &mut Output) -> anyhow::Result<()> {
         Command::Doctor(args) => look::doctor(&root()?, &args, output),
         Command::Man(args) => shell::man(Arguments::command(), &args, output),
         Command::Completions(args) => shell::completions(Arguments::command(), &args, output),
+        #[cfg(feature = "llama")]
+        Command::Train(command) => training::train(&command, output),
+        #[cfg(feature = "llama")]
+        Command::Judge(args) => judge::judge(&args, output),
         #[cfg(feature = "llama")]
         Command::Generate(args) => model::write(&args, output),
         #[cfg(feature = "llama")]

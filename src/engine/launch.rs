@@ -18,6 +18,7 @@ use crate::engine::policy::{Judge, Policy};
 use crate::engine::recorder::{Listener, Recorder, Signals};
 use crate::engine::self_judge::SelfJudge;
 use crate::engine::settings::{JudgeKind, Settings};
+use crate::recipe::prompts::Prompts;
 use crate::run::event::*;
 use crate::run::folder::{EngineLock, RunFolder, host_name};
 use crate::run::journal::mend;
@@ -111,10 +112,15 @@ pub fn engine(
         recorder.record(TornTailSetAside { file: torn.file, bytes: torn.bytes })?;
     }
     recorder.owe_lint(last_fact.as_ref())?;
-    let judge: Box<dyn Judge> = match settings.run.judge {
-        JudgeKind::SelfJudge => Box::new(SelfJudge::new(materials.prompts.judge.clone(), settings.judge.clone())),
-    };
+    let judge = make_judge(&settings, &materials.prompts);
     Engine::new(recorder, policy, judge, settings, materials).run()
+}
+
+/// The judge that the settings ask for.
+pub fn make_judge(settings: &Settings, prompts: &Prompts) -> Box<dyn Judge> {
+    match settings.run.judge {
+        JudgeKind::SelfJudge => Box::new(SelfJudge::new(prompts.judge.clone(), settings.judge.clone())),
+    }
 }
 
 /// A viewer that asks who holds the lock holds it for a moment itself, so one refusal is not yet an answer.

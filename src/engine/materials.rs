@@ -162,10 +162,6 @@ fn read_eft(settings: &Settings, world: &World, limit: usize, read: &mut Vec<Dat
         }
         (None, held_out) => (None, held_out),
     };
-    let ranking = |set: RankedSet| Ranking {
-        prompt: asked(set.system.as_deref(), set.prompt),
-        responses: set.responses.into_iter().map(|row| RankedResponse { text: row.text, rank: row.rank }).collect(),
-    };
     let eft = match (train, &data.eft_labelled) {
         (Some(rows), None) => Eft::Ranked(rows.into_iter().map(ranking).collect()),
         (Some(_), Some(_)) => bail!("data.eft and data.eft_labelled are two ways to the same thing: set one of them"),
@@ -216,8 +212,17 @@ fn read_eft(settings: &Settings, world: &World, limit: usize, read: &mut Vec<Dat
     Ok((eft, held_out))
 }
 
-fn example(row: Instruction) -> Example {
+/// An instruction as what a model learns from.
+pub fn example(row: Instruction) -> Example {
     Example { prompt: asked(row.system.as_deref(), row.prompt), reply: row.response }
+}
+
+/// A ranked set as what a judge is asked about.
+pub fn ranking(set: RankedSet) -> Ranking {
+    Ranking {
+        prompt: asked(set.system.as_deref(), set.prompt),
+        responses: set.responses.into_iter().map(|row| RankedResponse { text: row.text, rank: row.rank }).collect(),
+    }
 }
 
 /// A system message stands before the prompt that it belongs to.
