@@ -17,6 +17,8 @@ pub mod export;
 pub mod failure;
 #[cfg(feature = "llama")]
 pub mod forge;
+#[cfg(feature = "llama")]
+pub mod judge;
 pub mod judges;
 pub mod lines;
 pub mod look;
@@ -35,6 +37,8 @@ pub mod start;
 pub mod status;
 pub mod steps;
 pub mod tables;
+#[cfg(feature = "llama")]
+pub mod training;
 pub mod what_if;
 
 use arguments::{Arguments, Command};
@@ -90,6 +94,10 @@ fn run(arguments: Arguments, output: &mut Output) -> anyhow::Result<()> {
         Command::Doctor(args) => look::doctor(&root()?, &args, output),
         Command::Man(args) => shell::man(Arguments::command(), &args, output),
         Command::Completions(args) => shell::completions(Arguments::command(), &args, output),
+        #[cfg(feature = "llama")]
+        Command::Train(command) => training::train(&command, output),
+        #[cfg(feature = "llama")]
+        Command::Judge(args) => judge::judge(&args, output),
         #[cfg(feature = "llama")]
         Command::Generate(args) => model::write(&args, output),
         #[cfg(feature = "llama")]

@@ -64,9 +64,13 @@ mod text_pages;
 #[cfg(feature = "llama")]
 mod train_golden;
 #[cfg(feature = "llama")]
+mod train_hand;
+#[cfg(feature = "llama")]
 mod train_lessons;
 #[cfg(feature = "llama")]
 mod train_run;
+#[cfg(feature = "llama")]
+mod train_solo;
 #[cfg(feature = "llama")]
 mod train_tiny;
 mod tui_frames;
