@@ -11,7 +11,9 @@ use crate::engine::plan::{instructions, judges, opponents, ranked_sets};
 use crate::engine::policy::{Ask, Flow, JudgeAsk, Judgement, Reply, Sampling};
 use crate::engine::seat::InOrder;
 use crate::recipe::agreement::{AgreementSettings, Response, agreement};
-use crate::recipe::head_to_head::{Duel, Graded, by_grades, duel_prompt, first_place_share, flip_consistency, head_to_head, read_verdict};
+use crate::recipe::head_to_head::{
+    Duel, Graded, by_grades, duel_prompt, first_place_share, flip_consistency, head_to_head, read_verdict,
+};
 use crate::recipe::held_out;
 use crate::recipe::judge::{Pooled, pool};
 use crate::recipe::seeds::Seed;

@@ -19,6 +19,7 @@ use crate::engine::policy::{Judge, Policy, Teacher};
 use crate::engine::recorder::{Listener, Recorder, Signals};
 use crate::engine::self_judge::SelfJudge;
 use crate::engine::settings::{JudgeKind, Settings};
+use crate::recipe::prompts::Prompts;
 use crate::run::event::*;
 use crate::run::folder::{EngineLock, RunFolder, host_name};
 use crate::run::journal::mend;
@@ -145,13 +146,18 @@ pub fn engine_with(
         recorder.record(TornTailSetAside { file: torn.file, bytes: torn.bytes })?;
     }
     recorder.owe_lint(last_fact.as_ref())?;
-    let judge: Box<dyn Judge> = match settings.run.judge {
+    let judge = make_judge(&settings, &materials.prompts);
+    Engine::new(recorder, policy, judge, teacher, settings, materials).run()
+}
+
+/// The judge that the settings ask for.
+pub fn make_judge(settings: &Settings, prompts: &Prompts) -> Box<dyn Judge> {
+    match settings.run.judge {
         // A teacher judges beside the model, which goes on judging what is its own.
         JudgeKind::SelfJudge | JudgeKind::Teacher => {
-            Box::new(SelfJudge::new(materials.prompts.judge.clone(), settings.judge.clone()))
+            Box::new(SelfJudge::new(prompts.judge.clone(), settings.judge.clone()))
         }
-    };
-    Engine::new(recorder, policy, judge, teacher, settings, materials).run()
+    }
 }
 
 /// A viewer that asks who holds the lock holds it for a moment itself, so one refusal is not yet an answer.

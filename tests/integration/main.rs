@@ -45,28 +45,37 @@ mod llama_parity;
 mod llama_sampling;
 #[cfg(feature = "llama")]
 mod llama_text;
+mod pty;
 mod rehearsal;
 mod score;
 mod screens_check;
+mod screens_gate;
 mod screens_pictures;
 mod shared_data;
 mod stage;
 mod story;
+mod teacher_doctor;
 mod teacher_ledger;
 mod teacher_runs;
+mod teacher_secrets;
 mod teacher_server;
 mod teacher_wire;
 mod text_pages;
 #[cfg(feature = "llama")]
 mod train_golden;
 #[cfg(feature = "llama")]
+mod train_hand;
+#[cfg(feature = "llama")]
 mod train_lessons;
 #[cfg(feature = "llama")]
 mod train_run;
 #[cfg(feature = "llama")]
+mod train_solo;
+#[cfg(feature = "llama")]
 mod train_tiny;
 mod tui_frames;
 mod tui_keys;
+mod tui_living;
 mod tui_pictures;
 mod tui_screens;
 mod tui_source;
