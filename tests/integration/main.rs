@@ -46,6 +46,7 @@ mod llama_sampling;
 #[cfg(feature = "llama")]
 mod llama_text;
 mod pty;
+mod readme;
 mod rehearsal;
 mod score;
 mod screens_check;
