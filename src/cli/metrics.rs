@@ -94,7 +94,7 @@ fn not_joined(joined: &Joined) -> Value {
 }
 
 /// Measures with their counts, as people compare them.
-fn table(found: &Agreement) -> Table {
+pub fn table(found: &Agreement) -> Table {
     let mut table = Table::new(["measure", "value", "95%", "n"]);
     let mut row = |name: &str, value: Option<f64>, interval: Option<String>, n: u32| {
         table.push([

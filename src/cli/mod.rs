@@ -17,6 +17,8 @@ pub mod export;
 pub mod failure;
 #[cfg(feature = "llama")]
 pub mod forge;
+#[cfg(feature = "llama")]
+pub mod judge;
 pub mod judges;
 pub mod lines;
 pub mod look;
@@ -35,6 +37,9 @@ pub mod start;
 pub mod status;
 pub mod steps;
 pub mod tables;
+#[cfg(feature = "llama")]
+pub mod training;
+pub mod what_if;
 
 use arguments::{Arguments, Command};
 use output::Output;
@@ -80,6 +85,7 @@ fn run(arguments: Arguments, output: &mut Output) -> anyhow::Result<()> {
         Command::Status(args) => status::status(&root()?, &args, output),
         Command::Alerts(args) => alerts::alerts(&root()?, &args, output),
         Command::Pairs(args) => pairs::pairs(&root()?, &args, output),
+        Command::WhatIf(args) => what_if::what_if(&root()?, &args, output),
         Command::Diff(args) => diff::diff(&root()?, &args, output),
         Command::Export(args) => export::export(&root()?, &args, output),
         Command::Metrics(args) if args.judges => judges::judges(&root()?, &args, output),
@@ -88,6 +94,10 @@ fn run(arguments: Arguments, output: &mut Output) -> anyhow::Result<()> {
         Command::Doctor(args) => look::doctor(&root()?, &args, output),
         Command::Man(args) => shell::man(Arguments::command(), &args, output),
         Command::Completions(args) => shell::completions(Arguments::command(), &args, output),
+        #[cfg(feature = "llama")]
+        Command::Train(command) => training::train(&command, output),
+        #[cfg(feature = "llama")]
+        Command::Judge(args) => judge::judge(&args, output),
         #[cfg(feature = "llama")]
         Command::Generate(args) => model::write(&args, output),
         #[cfg(feature = "llama")]

@@ -130,6 +130,19 @@ fn models(run: &Opened) -> Html {
         "n",
     ]);
     let mut duels = Table::new(["model", "against", "by", "win", "tie", "lose", "unparsed", "words", "words against"]);
+    let mut hindsight = Table::new([
+        "model",
+        "prompts",
+        "well formed",
+        "pairs",
+        "chosen truly better",
+        "offered as suspicious",
+        "of these wrong",
+        "AUROC of suspicion",
+        "decided by people",
+        "changed by them",
+        "used pairs truly better",
+    ]);
     let mut texts =
         Table::new(["model", "mean words", "p95 words", "distinct-1", "distinct-2", "repetition", "cut off"]);
     for (model, evaluated) in &measured {
@@ -166,6 +179,22 @@ fn models(run: &Opened) -> Html {
                 u64::from(quality.n).into(),
             ]);
         }
+        if let Some(found) = &evaluated.hindsight {
+            let used = evaluated.pairs_truly_better.filter(|used| used.n > 0);
+            hindsight.push([
+                model.to_string().into(),
+                u64::from(found.prompts).into(),
+                u64::from(found.well_formed).into(),
+                u64::from(found.pairs).into(),
+                u64::from(found.better).into(),
+                u64::from(found.offered).into(),
+                u64::from(found.offered_wrong).into(),
+                share(found.suspicion_auroc),
+                u64::from(found.decided).into(),
+                u64::from(found.changed).into(),
+                share(used.map(|used| f64::from(used.count) / f64::from(used.n))),
+            ]);
+        }
         for duel in &evaluated.head_to_head {
             duels.push([
                 model.to_string().into(),
@@ -197,6 +226,9 @@ fn models(run: &Opened) -> Html {
     inside.table("Agreement with held-out human rankings; intervals are bootstraps over instructions.", &agreement);
     if !oracle.rows().is_empty() {
         inside.table("Answers to held-out instructions by an exact oracle, which the models never see.", &oracle);
+    }
+    if !hindsight.rows().is_empty() {
+        inside.table("The pairs behind each model in hindsight, by the oracle; nothing was decided by it.", &hindsight);
     }
     if !duels.rows().is_empty() {
         inside.table("Head to head on held-out instructions; without both verdicts a comparison is a tie.", &duels);

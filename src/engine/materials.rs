@@ -98,7 +98,6 @@ impl Home {
         }
         Ok(Some(Home::Folder(embedded::folder()?)))
     }
-
 }
 
 impl Materials {
@@ -220,7 +219,8 @@ fn embedded_eft(home: Option<&Home>, limit: usize, labels: Labels) -> Result<Vec
             let judgement = Template::parse(JUDGEMENT, &["rationale", "score"], &[])?;
             rows.map(|row| {
                 // Labels are the business of whoever makes seed data; here other people make them.
-                let other = corpus::labelled(&row.prompt, &row.response, labelling).filter(|_| labels != Labels::Honest);
+                let other =
+                    corpus::labelled(&row.prompt, &row.response, labelling).filter(|_| labels != Labels::Honest);
                 Ok(match other {
                     None => labelled(row.prompt, row.response, row.judgement, row.score),
                     Some(other) => {
@@ -252,13 +252,6 @@ fn embedded_held_out(home: Option<&Home>, limit: usize) -> Result<Vec<Ranking>> 
                 Ranking { prompt: set.prompt, responses: set.answers.into_iter().map(ranked).collect() }
             })
             .collect()),
-    }
-}
-
-fn ranking(set: RankedSet) -> Ranking {
-    Ranking {
-        prompt: asked(set.system.as_deref(), set.prompt),
-        responses: set.responses.into_iter().map(|row| RankedResponse { text: row.text, rank: row.rank }).collect(),
     }
 }
 
@@ -319,8 +312,17 @@ fn read_eft(
     Ok((eft, held_out))
 }
 
-fn example(row: Instruction) -> Example {
+/// An instruction as what a model learns from.
+pub fn example(row: Instruction) -> Example {
     Example { prompt: asked(row.system.as_deref(), row.prompt), reply: row.response }
+}
+
+/// A ranked set as what a judge is asked about.
+pub fn ranking(set: RankedSet) -> Ranking {
+    Ranking {
+        prompt: asked(set.system.as_deref(), set.prompt),
+        responses: set.responses.into_iter().map(|row| RankedResponse { text: row.text, rank: row.rank }).collect(),
+    }
 }
 
 /// A system message stands before the prompt that it belongs to.

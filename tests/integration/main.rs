@@ -19,7 +19,11 @@ mod data_rankings;
 mod data_readers;
 mod data_scores;
 mod data_split;
+#[cfg(feature = "llama")]
+mod embedded_model;
 mod fold;
+#[cfg(feature = "llama")]
+mod forge;
 mod house;
 mod journal_docs;
 mod journal_words;
@@ -41,9 +45,11 @@ mod llama_parity;
 mod llama_sampling;
 #[cfg(feature = "llama")]
 mod llama_text;
+mod pty;
 mod rehearsal;
 mod score;
 mod screens_check;
+mod screens_gate;
 mod screens_pictures;
 mod shared_data;
 mod stage;
@@ -58,13 +64,18 @@ mod text_pages;
 #[cfg(feature = "llama")]
 mod train_golden;
 #[cfg(feature = "llama")]
+mod train_hand;
+#[cfg(feature = "llama")]
 mod train_lessons;
 #[cfg(feature = "llama")]
 mod train_run;
 #[cfg(feature = "llama")]
+mod train_solo;
+#[cfg(feature = "llama")]
 mod train_tiny;
 mod tui_frames;
 mod tui_keys;
+mod tui_living;
 mod tui_pictures;
 mod tui_screens;
 mod tui_source;

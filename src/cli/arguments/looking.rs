@@ -65,6 +65,18 @@ pub struct DiffArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct WhatIfArgs {
+    /// Name or folder of the run
+    pub run: String,
+    /// The other rule: margin=1 rho=0.3 likeness=0.9 truncated=keep cut=0.2 parsed=1 tie=shorter|likelier parser=ours|first
+    #[arg(required = true, value_name = "NAME=VALUE")]
+    pub rule: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
 pub struct ExportArgs {
     /// Name or folder of the run
     pub run: String,

@@ -209,6 +209,9 @@ pub struct ViewArgs {
     /// Run this command on every new alarm, with the alarm as JSON on its input
     #[arg(long, value_name = "CMD")]
     pub on_alert: Option<String>,
+    /// Only for these: info, warn, error, or names of alarms (judge-*)
+    #[arg(long, value_name = "WHICH", value_delimiter = ',')]
+    pub alerts: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -252,6 +255,9 @@ pub struct ReplayArgs {
     /// Stop playing at these: veto, alert, stage, nan
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     pub pause_on: Vec<String>,
+    /// Stop playing where this begins to hold: loss>2, unparsed>.1, …
+    #[arg(long, value_name = "CONDITION")]
+    pub until: Option<String>,
     /// Decide again, blind; the old decisions stay as they are
     #[arg(long)]
     pub second_opinion: bool,
