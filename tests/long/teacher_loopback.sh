@@ -4,8 +4,10 @@
 #
 #   tests/long/teacher_loopback.sh MODEL_FOLDER [PYTHON]
 #
-# MODEL_FOLDER is any Hugging Face folder that `transformers serve` can load (assets/tiny will do). PYTHON must have torch,
-# transformers, accelerate, fastapi, uvicorn, openai and rich; without it a virtual environment is made below the target folder.
+# MODEL_FOLDER is a Hugging Face folder that `transformers serve` can load. For the run it must be able to judge: checkpoints/M1 of a
+# run of the embedded world can (the base in assets/tiny cannot: then the run ends without a pair, as it should, and this script fails).
+# TEXTS=full lets it read the long judge prompt. PYTHON must have torch, transformers, accelerate, fastapi, uvicorn, openai and rich;
+# without it a virtual environment is made below the target folder.
 # POLICY=llama trains the embedded model (needs a build with it); the default plays the model from a script. SELFREWARD names the program.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -15,6 +17,7 @@ python=${2:-}
 program=${SELFREWARD:-target/debug/selfreward}
 policy=${POLICY:-rehearsal}
 port=${PORT:-8765}
+texts=${TEXTS:-short}
 out=$(mktemp -d "${TMPDIR:-/tmp}/teacher-loopback.XXXXXX")
 echo "everything is written to $out"
 
@@ -55,8 +58,8 @@ echo "== a whole run =="
 run=("$program" --runs "$out/runs")
 began=$(date +%s)
 "${run[@]}" run --name taught --policy "$policy" --recipe teacher-reward --yes --detach --gate off --iterations 1 \
-    --set teacher.endpoint="$endpoint" --set teacher.model="$served" --set teacher.max_tokens=48 --set teacher.concurrency=2 \
-    --set judge.samples=1 --set prompts.count=8 --set data.limit=48 --set eval.instructions=4 --set eval.ranked=4
+    --set teacher.endpoint="$endpoint" --set teacher.model="$served" --set teacher.texts="$texts" --set teacher.max_tokens=48 --set teacher.concurrency=2 \
+    --set judge.samples=1 --set prompts.count=16 --set data.limit=48 --set eval.instructions=4 --set eval.ranked=4
 # Killed in the middle of its calls, then resumed: what was answered is not asked again.
 for _ in $(seq 600); do
     answered=$("${run[@]}" status taught --json | "$python" -c 'import json,sys; t=json.load(sys.stdin)["teacher"]; print(t["answered"] if t else 0)')
