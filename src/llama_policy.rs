@@ -7,28 +7,31 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use burn::tensor::{DType, Device};
+use burn::tensor::Device;
 
 use crate::engine::policy::{
     Ask, Example, Flow, Identity, Lesson, LogProb, Policy, PreferenceReport, Reply, Seat, StepReport,
 };
-use crate::engine::settings::{Reference, Settings};
+use crate::engine::settings::Settings;
 use crate::model::device::{self, Chosen, DeviceChoice};
 use crate::model::folder::{self, Companions, Folder};
-use crate::model::llama::Llama;
 use crate::model::packed::engine::EngineSettings;
 use crate::model::sampler::{Sampler, SamplerSettings};
 use crate::model::shape::Shape;
 use crate::model::tokenizer::Tokenizer;
+use crate::train::adapter_folder;
 use crate::train::batch::Sequence;
 use crate::train::log_probs;
+use crate::train::lora::Adapters;
 use crate::train::state;
+use crate::train::student::Student;
 use crate::train::workers::Workers;
 
 mod lesson;
 mod writing;
 
-use lesson::Course;
+pub use lesson::most_positions;
+use lesson::{Course, Habits};
 
 /// A model that writes and learns in this process.
 #[derive(Debug)]
@@ -36,7 +39,7 @@ pub struct LlamaPolicy {
     base: PathBuf,
     chosen: Chosen,
     threads: usize,
-    reference: Reference,
+    habits: Habits,
     model: Option<Model>,
     course: Option<Course>,
 }
@@ -47,7 +50,11 @@ struct Model {
     shape: Shape,
     tokenizer: Tokenizer,
     companions: Companions,
-    weights: Option<(Llama, Workers)>,
+    weights: Option<(Student, Workers)>,
+    /// The folder that the weights were read from: what adapters are beside.
+    path: PathBuf,
+    /// The adapters of the last lesson, which are part of the weights by now.
+    adapters: Option<Adapters>,
     sampler: Option<Sampler>,
 }
 
@@ -59,7 +66,7 @@ impl LlamaPolicy {
             base: base.to_owned(),
             chosen: device::choose(choice)?,
             threads: settings.model.threads as usize,
-            reference: settings.dpo.reference,
+            habits: Habits::new(settings),
             model: None,
             course: None,
         })
@@ -71,24 +78,39 @@ impl LlamaPolicy {
 }
 
 impl Model {
+    /// A model's folder, or an adapter's with the model that it names.
     fn open(path: &Path, device: &Device, workers: Workers) -> Result<Model> {
+        if adapter_folder::is_adapter(path) {
+            let mut model = Model::open_whole(&adapter_folder::base_of(path)?, device, workers)?;
+            let adapters = adapter_folder::read(path, &model.shape)?;
+            let (student, _) = model.weights.as_mut().context("the weights are away")?;
+            student.attach(adapters)?;
+            model.adapters = student.merge();
+            return Ok(model);
+        }
+        Model::open_whole(path, device, workers)
+    }
+
+    fn open_whole(path: &Path, device: &Device, workers: Workers) -> Result<Model> {
         let folder = Folder::open(path)?;
         let tokenizer = Tokenizer::open(path)?;
         let (words, rows) = (tokenizer.vocabulary(), folder.shape.vocab);
         ensure!(words <= rows, "the tokenizer has {words} words, the model's embedding {rows} rows");
-        let llama = Llama::load(&folder.shape, &folder, DType::F32, device)?;
+        let student = Student::load(&folder.shape, &folder, device)?;
         Ok(Model {
             companions: folder.companions()?,
             shape: folder.shape,
             tokenizer,
-            weights: Some((llama, workers)),
+            weights: Some((student, workers)),
+            path: path.canonicalize()?,
+            adapters: None,
             sampler: None,
         })
     }
 
-    fn weights(&self) -> Result<(&Llama, &Workers)> {
-        let (llama, workers) = self.weights.as_ref().context("the weights are being trained")?;
-        Ok((llama, workers))
+    fn weights(&self) -> Result<(&Student, &Workers)> {
+        let (student, workers) = self.weights.as_ref().context("the weights are being trained")?;
+        Ok((student, workers))
     }
 
     /// The packed form of the present weights.
@@ -105,9 +127,9 @@ impl Model {
     }
 
     fn log_probs(&self, sequences: &[Sequence]) -> Result<Vec<Vec<f32>>> {
-        let (llama, workers) = self.weights()?;
+        let (student, workers) = self.weights()?;
         let rows: Vec<&Sequence> = sequences.iter().collect();
-        log_probs::log_probs(llama, &rows, workers, lesson::most_positions(&self.shape))
+        log_probs::log_probs(student, &rows, workers, lesson::most_positions(&self.shape))
     }
 }
 
@@ -156,22 +178,32 @@ impl Policy for LlamaPolicy {
 
     fn begin(&mut self, lesson: Lesson, from: Option<(&Path, u64)>) -> Result<u64> {
         ensure!(self.course.is_none(), "a lesson is under way already");
-        let reference = self.reference;
         let model = self.model.as_mut().context("no model has been loaded")?;
         model.sampler = None;
+        let seed = lesson::seed_of(&lesson);
         // Made while the weights that the lesson starts from are still here: they may be the reference.
-        let plan = lesson::plan(lesson, model, reference)?;
-        let (llama, workers) = model.weights.take().context("the weights are away")?;
-        let llama = match from {
-            None => llama,
-            Some((folder, _)) => {
-                drop(llama);
+        let plan = lesson::plan(lesson, model, &self.habits)?;
+        let (student, workers) = model.weights.take().context("the weights are away")?;
+        let student = match (from, &self.habits.adapters) {
+            (from, Some(settings)) => {
+                let mut student = student;
+                let adapters = match from {
+                    Some((folder, _)) => adapter_folder::read(folder, &model.shape)?,
+                    None => Adapters::new(&model.shape, settings.clone(), seed)?,
+                };
+                ensure!(adapters.settings == *settings, "the checkpoint's adapters are other ones than lora.* says");
+                student.attach(adapters)?;
+                student
+            }
+            (None, None) => student,
+            (Some((folder, _)), None) => {
+                drop(student);
                 let folder = Folder::open(folder)?;
                 ensure!(folder.shape == model.shape, "the checkpoint {} is of another shape", folder.path.display());
-                Llama::load(&folder.shape, &folder, DType::F32, &self.chosen.device)?
+                Student::load(&folder.shape, &folder, &self.chosen.device)?
             }
         };
-        let mut course = plan.course(llama, workers)?;
+        let mut course = plan.course(student, workers)?;
         if let Some((folder, step)) = from {
             let lesson = course.fingerprint();
             state::restore(folder, step, course.pupil_mut(), &lesson)
@@ -195,6 +227,7 @@ impl Policy for LlamaPolicy {
             tokens_per_s: (seconds > 0.0).then(|| report.tokens as f64 / seconds),
             memory_bytes: resident_bytes(),
             held_out: None,
+            not_finite: report.not_applied(),
             preference: report.preference.map(|preference| PreferenceReport {
                 reward_chosen: preference.reward_chosen,
                 reward_rejected: preference.reward_rejected,
@@ -217,17 +250,33 @@ impl Policy for LlamaPolicy {
     fn end(&mut self) -> Result<()> {
         let course = self.course.take().context("no lesson has begun")?;
         let model = self.model.as_mut().context("no model has been loaded")?;
-        model.weights = Some(course.into_weights()?);
+        let (mut student, workers) = course.into_weights()?;
+        model.adapters = student.merge();
+        model.weights = Some((student, workers));
         Ok(())
+    }
+
+    fn save_adapter(&mut self, folder: &Path) -> Result<bool> {
+        let model = self.model()?;
+        let Some(adapters) = &model.adapters else { return Ok(false) };
+        adapter_folder::write(folder, adapters, &model.path)?;
+        Ok(true)
+    }
+
+    fn trains_adapters(&self) -> bool {
+        self.habits.adapters.is_some()
     }
 
     fn save(&mut self, folder: &Path, training: bool) -> Result<()> {
         let model = self.model()?;
-        let llama = match &self.course {
-            Some(course) => course.pupil().llama()?,
+        let student = match &self.course {
+            Some(course) => course.pupil().student()?,
             None => model.weights()?.0,
         };
-        folder::write_folder(folder, &llama.to_weights()?, &model.companions)?;
+        match student.adapters() {
+            Some(adapters) => adapter_folder::write(folder, adapters, &model.path)?,
+            None => folder::write_folder(folder, &student.to_weights()?, &model.companions)?,
+        }
         if training {
             let course = self.course.as_ref().context("no lesson is under way")?;
             state::write(folder, course.pupil(), &course.fingerprint())?;

@@ -25,6 +25,8 @@ pub enum Failure {
     NoSuchRun(String),
     /// An alarm stands that `--fail-on` asks about.
     Alarm(String),
+    /// A signal ended a command in good order.
+    Interrupted(String),
     /// A signal ended an engine in good order; the exit code says which.
     Signal(u8),
 }
@@ -42,6 +44,7 @@ impl Failure {
             Failure::NoSuchRun(_) => NO_SUCH_RUN,
             Failure::Alarm(_) => ALARM,
             Failure::Signal(code) => *code,
+            Failure::Interrupted(_) => 130,
         }
     }
 }
@@ -51,7 +54,9 @@ impl fmt::Display for Failure {
         match self {
             Failure::ReaderGone => f.write_str("nobody reads the output any more"),
             Failure::Signal(_) => f.write_str("a signal stopped the engine; `selfreward resume` goes on"),
-            Failure::Usage(says) | Failure::NoSuchRun(says) | Failure::Alarm(says) => f.write_str(says),
+            Failure::Usage(says) | Failure::NoSuchRun(says) | Failure::Alarm(says) | Failure::Interrupted(says) => {
+                f.write_str(says)
+            }
         }
     }
 }

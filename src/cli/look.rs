@@ -140,6 +140,9 @@ fn need_terminal(instead: &str, run: &str) -> Result<()> {
 
 /// What this terminal and this machine can do, and what to do about what they cannot.
 pub fn doctor(root: &Path, args: &DoctorArgs, output: &mut Output) -> Result<()> {
+    if let Some(endpoint) = &args.endpoint {
+        return crate::cli::endpoint::examine(endpoint, args, output);
+    }
     let var = |name: &str| std::env::var(name).ok();
     let settings = Settings::load(var, Given::default());
     let found = examine(&Surroundings::look(&var, root), &settings, root);

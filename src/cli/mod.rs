@@ -12,10 +12,14 @@ pub mod arguments;
 pub mod config;
 pub mod demo;
 pub mod diff;
+pub mod endpoint;
 pub mod export;
 pub mod failure;
 #[cfg(feature = "llama")]
 pub mod forge;
+#[cfg(feature = "llama")]
+pub mod judge;
+pub mod judges;
 pub mod lines;
 pub mod look;
 pub mod metrics;
@@ -33,6 +37,8 @@ pub mod start;
 pub mod status;
 pub mod steps;
 pub mod tables;
+#[cfg(feature = "llama")]
+pub mod training;
 pub mod what_if;
 
 use arguments::{Arguments, Command};
@@ -82,11 +88,16 @@ fn run(arguments: Arguments, output: &mut Output) -> anyhow::Result<()> {
         Command::WhatIf(args) => what_if::what_if(&root()?, &args, output),
         Command::Diff(args) => diff::diff(&root()?, &args, output),
         Command::Export(args) => export::export(&root()?, &args, output),
+        Command::Metrics(args) if args.judges => judges::judges(&root()?, &args, output),
         Command::Metrics(args) => metrics::metrics(&args, output),
         Command::Config(args) => config::config(&args, output),
         Command::Doctor(args) => look::doctor(&root()?, &args, output),
         Command::Man(args) => shell::man(Arguments::command(), &args, output),
         Command::Completions(args) => shell::completions(Arguments::command(), &args, output),
+        #[cfg(feature = "llama")]
+        Command::Train(command) => training::train(&command, output),
+        #[cfg(feature = "llama")]
+        Command::Judge(args) => judge::judge(&args, output),
         #[cfg(feature = "llama")]
         Command::Generate(args) => model::write(&args, output),
         #[cfg(feature = "llama")]

@@ -9,10 +9,12 @@ use signal_hook::consts::SIGINT;
 
 use crate::cli::arguments::ModelCommand;
 use crate::cli::output::Output;
-use crate::model::commands::bench::{BenchArgs, bench};
+use crate::llama_policy::most_positions;
+use crate::model::commands::bench::{BenchArgs, Step, Training, bench};
 use crate::model::commands::generate::{GenerateArgs, generate};
 use crate::model::commands::inspect::inspect;
 use crate::model::commands::logprobs::{LogprobsArgs, logprobs};
+use crate::train::bench::{Load, steps};
 
 pub fn write(args: &GenerateArgs, output: &mut Output) -> Result<()> {
     let cancel = cancelled_by_int()?;
@@ -25,7 +27,18 @@ pub fn score(args: &LogprobsArgs, output: &mut Output) -> Result<()> {
 }
 
 pub fn measure(args: &BenchArgs, output: &mut Output) -> Result<()> {
-    bench(args, &mut output.writer())
+    bench(args, &time_steps, &mut output.writer())
+}
+
+/// One row a kind of optimiser step.
+fn time_steps(training: Training<'_>) -> Result<Vec<Step>> {
+    let Training { shape, source, rows, length, threads, repeats } = training;
+    let most_positions = most_positions(shape);
+    let load = Load { rows, length, threads, most_positions, recompute: false, repeats };
+    let times = steps(shape, source, load)?;
+    let step =
+        |what: &str, seconds| Step::new(format!("{what} step, {rows} × {length}"), shape, rows * length, seconds);
+    Ok(vec![step("SFT", times.sft), step("DPO", times.dpo)])
 }
 
 pub fn model(command: &ModelCommand, output: &mut Output) -> Result<()> {

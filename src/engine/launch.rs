@@ -19,6 +19,7 @@ use crate::engine::policy::{Judge, Policy, Teacher};
 use crate::engine::recorder::{Listener, Recorder, Signals};
 use crate::engine::self_judge::SelfJudge;
 use crate::engine::settings::{JudgeKind, Settings};
+use crate::recipe::prompts::Prompts;
 use crate::run::event::*;
 use crate::run::folder::{EngineLock, RunFolder, host_name};
 use crate::run::journal::mend;
@@ -66,6 +67,18 @@ pub fn engine_with_teacher(
     signals: Signals,
     listener: Listener,
 ) -> Result<(Ended, RunView)> {
+    engine_with(folder, &Materials::read, make_policy, make_teacher, signals, listener)
+}
+
+/// The same, with human data that the caller reads.
+pub fn engine_with(
+    folder: &RunFolder,
+    read: &dyn Fn(&Settings) -> Result<Materials>,
+    make_policy: MakePolicy,
+    make_teacher: MakeTeacher,
+    signals: Signals,
+    listener: Listener,
+) -> Result<(Ended, RunView)> {
     let _lock = lock(folder)?;
     let (mut view, mut desk, mut lookup) = (RunView::default(), Desk::default(), Lookup::new(folder.path()));
     let mut last_fact: Option<Event> = None;
@@ -93,7 +106,7 @@ pub fn engine_with_teacher(
         return Ok((Ended::Finished, view));
     }
     let settings = settings_of(folder, &view)?;
-    let materials = Materials::read(&settings).context("reading the run's data")?;
+    let materials = read(&settings).context("reading the run's data")?;
     check_data(&view, &materials)?;
     let means: Vec<_> = Vec::from_iter(view.rounds.iter().flat_map(|round| round.pairs().map(|(id, _)| id)));
     let attempt = view.oddities.resumes + 1 + u32::from(view.engine.is_some());
@@ -133,13 +146,18 @@ pub fn engine_with_teacher(
         recorder.record(TornTailSetAside { file: torn.file, bytes: torn.bytes })?;
     }
     recorder.owe_lint(last_fact.as_ref())?;
-    let judge: Box<dyn Judge> = match settings.run.judge {
+    let judge = make_judge(&settings, &materials.prompts);
+    Engine::new(recorder, policy, judge, teacher, settings, materials).run()
+}
+
+/// The judge that the settings ask for.
+pub fn make_judge(settings: &Settings, prompts: &Prompts) -> Box<dyn Judge> {
+    match settings.run.judge {
         // A teacher judges beside the model, which goes on judging what is its own.
         JudgeKind::SelfJudge | JudgeKind::Teacher => {
-            Box::new(SelfJudge::new(materials.prompts.judge.clone(), settings.judge.clone()))
+            Box::new(SelfJudge::new(prompts.judge.clone(), settings.judge.clone()))
         }
-    };
-    Engine::new(recorder, policy, judge, teacher, settings, materials).run()
+    }
 }
 
 /// A viewer that asks who holds the lock holds it for a moment itself, so one refusal is not yet an answer.

@@ -435,7 +435,7 @@ fn has_stalled(progress: &[(u64, f64)], patience: u32) -> bool {
 }
 
 /// Holds pairs out by their content, so that the same pair is always on the same side.
-fn hold_out(pairs: Vec<Preference>, share: f64) -> (Vec<Preference>, Vec<Preference>) {
+pub fn hold_out(pairs: Vec<Preference>, share: f64) -> (Vec<Preference>, Vec<Preference>) {
     pairs.into_iter().partition(|pair| {
         let hash = blake3::hash(format!("{}\0{}\0{}", pair.prompt, pair.chosen, pair.rejected).as_bytes());
         let word = u32::from_le_bytes(hash.as_bytes()[..4].try_into().unwrap_or_default());

@@ -255,13 +255,6 @@ fn embedded_held_out(home: Option<&Home>, limit: usize) -> Result<Vec<Ranking>> 
     }
 }
 
-fn ranking(set: RankedSet) -> Ranking {
-    Ranking {
-        prompt: asked(set.system.as_deref(), set.prompt),
-        responses: set.responses.into_iter().map(|row| RankedResponse { text: row.text, rank: row.rank }).collect(),
-    }
-}
-
 fn read_eft(
     settings: &Settings,
     home: Option<&Home>,
@@ -319,8 +312,17 @@ fn read_eft(
     Ok((eft, held_out))
 }
 
-fn example(row: Instruction) -> Example {
+/// An instruction as what a model learns from.
+pub fn example(row: Instruction) -> Example {
     Example { prompt: asked(row.system.as_deref(), row.prompt), reply: row.response }
+}
+
+/// A ranked set as what a judge is asked about.
+pub fn ranking(set: RankedSet) -> Ranking {
+    Ranking {
+        prompt: asked(set.system.as_deref(), set.prompt),
+        responses: set.responses.into_iter().map(|row| RankedResponse { text: row.text, rank: row.rank }).collect(),
+    }
 }
 
 /// A system message stands before the prompt that it belongs to.

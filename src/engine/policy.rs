@@ -170,6 +170,8 @@ pub struct StepReport {
     pub tokens_per_s: Option<f64>,
     pub memory_bytes: Option<u64>,
     pub held_out: Option<f64>,
+    /// When a number of the step is not finite, and the step therefore not applied: which examples it was computed on.
+    pub not_finite: Option<String>,
     /// Of a preference step.
     pub preference: Option<PreferenceReport>,
 }
@@ -235,6 +237,16 @@ pub trait Policy {
 
     /// Ends the lesson; the weights stay.
     fn end(&mut self) -> Result<()>;
+
+    /// Writes the adapters of the lesson that ended last into an empty folder; false when there were none.
+    fn save_adapter(&mut self, _folder: &Path) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Whether lessons train adapters.
+    fn trains_adapters(&self) -> bool {
+        false
+    }
 
     /// Writes the weights into an empty folder as a model that others can load, and with `training` the state to go on from.
     fn save(&mut self, folder: &Path, training: bool) -> Result<()>;

@@ -45,6 +45,8 @@ pub struct Settings {
     pub suspicion: SuspicionSettings,
     pub gate: GateSettings,
     pub dpo: DpoSettings,
+    /// Adapters of low rank instead of all weights.
+    pub lora: LoraSettings,
     pub eval: EvalSettings,
     pub checkpoint: CheckpointSettings,
     /// Thresholds of the alarms.
@@ -116,11 +118,13 @@ pub struct ModelSettings {
     pub device: String,
     /// Threads for arithmetic; 0 takes all cores.
     pub threads: u32,
+    /// Training computes layers again on the way back instead of keeping them: a third slower, far less memory.
+    pub recompute: bool,
 }
 
 impl Default for ModelSettings {
     fn default() -> Self {
-        ModelSettings { base: None, writer: None, device: "auto".into(), threads: 0 }
+        ModelSettings { base: None, writer: None, device: "auto".into(), threads: 0, recompute: false }
     }
 }
 
@@ -439,11 +443,15 @@ impl Settings {
         };
         // Its judge knows scores and no comparisons; the oracle compares.
         tiny.eval = EvalSettings { instructions: 0, max_tokens: 48, bootstrap: 500, head_to_head: false, ..tiny.eval };
-        tiny.checkpoint.every = 10;
+        tiny.checkpoint.every = 50;
         // In the embedded world the same few rationales are right again and again.
         tiny.alarms.repeated_rationales = 1.0;
         tiny.alarms.near_duplicates = 0.5;
         tiny.alarms.top_opening = 0.6;
+        // It is also so small that a fair writer meets the held-out prompts now and then; they are refused.
+        tiny.alarms.contaminated = 0.2;
+        // Most answers of its second model deserve a five.
+        tiny.alarms.saturation_share = 0.8;
         tiny
     }
 }

@@ -4,18 +4,19 @@ use anyhow::{Result, ensure};
 
 use super::Model;
 use crate::engine::policy::{Example, Lesson, Preference};
-use crate::engine::settings::{self, DpoSettings, Loss, Reference, SftSettings};
+use crate::engine::settings::{self, DpoSettings, Loss, Reference, Settings, SftSettings};
 use crate::model::chat_template::Turn;
-use crate::model::llama::Llama;
 use crate::model::shape::Shape;
 use crate::model::tokenizer::Tokenizer;
 use crate::train::batch::Sequence;
 use crate::train::dpo::{self, Dpo, Pair};
+use crate::train::lora::LoraSettings;
 use crate::train::losses::PreferenceLoss;
 use crate::train::optimizer::{OptimizerSettings, Rule};
 use crate::train::schedule::{Curve, Schedule};
 use crate::train::sft::Sft;
 use crate::train::step::{LessonSettings, Pupil, StepReport};
+use crate::train::student::Student;
 use crate::train::workers::Workers;
 
 /// Activations that one worker holds at once, about.
@@ -64,10 +65,10 @@ impl Course {
         }
     }
 
-    pub fn into_weights(self) -> Result<(Llama, Workers)> {
+    pub fn into_weights(self) -> Result<(Student, Workers)> {
         match self {
-            Course::Sft(sft) => sft.pupil.into_llama(),
-            Course::Dpo(dpo) => dpo.pupil.into_llama(),
+            Course::Sft(sft) => sft.pupil.into_student(),
+            Course::Dpo(dpo) => dpo.pupil.into_student(),
         }
     }
 }
@@ -79,26 +80,60 @@ pub enum Plan {
 }
 
 impl Plan {
-    pub fn course(self, llama: Llama, workers: Workers) -> Result<Course> {
+    pub fn course(self, student: Student, workers: Workers) -> Result<Course> {
         Ok(match self {
             Plan::Sft { examples, held_out, settings } => {
-                Course::Sft(Sft::new(llama, examples, held_out, settings, workers)?)
+                Course::Sft(Sft::new(student, examples, held_out, settings, workers)?)
             }
             Plan::Dpo { pairs, held_out, replay, settings } => {
-                Course::Dpo(Dpo::new(llama, pairs, held_out, replay, settings, workers)?)
+                Course::Dpo(Dpo::new(student, pairs, held_out, replay, settings, workers)?)
             }
         })
     }
 }
 
-pub fn plan(lesson: Lesson, model: &Model, reference: Reference) -> Result<Plan> {
+/// What of the settings is the same for every lesson of a run.
+#[derive(Clone, Debug)]
+pub struct Habits {
+    pub reference: Reference,
+    pub adapters: Option<LoraSettings>,
+    pub recompute: bool,
+}
+
+impl Habits {
+    pub fn new(settings: &Settings) -> Habits {
+        let settings::LoraSettings { rank, alpha, dropout, targets } = settings.lora.clone();
+        let targets = targets.split(',').map(|target| target.trim().to_owned()).filter(|t| !t.is_empty()).collect();
+        let adapters = LoraSettings { rank: rank as usize, alpha, dropout, targets };
+        Habits {
+            reference: settings.dpo.reference,
+            adapters: (rank > 0).then_some(adapters),
+            recompute: settings.model.recompute,
+        }
+    }
+
+    fn of(&self, lesson: LessonSettings) -> LessonSettings {
+        let adapter_dropout = self.adapters.as_ref().map_or(0.0, |adapters| adapters.dropout);
+        LessonSettings { adapter_dropout, recompute: self.recompute, ..lesson }
+    }
+}
+
+/// The seed that a lesson's order follows from; fresh adapters follow from it too.
+pub fn seed_of(lesson: &Lesson) -> u64 {
+    match lesson {
+        Lesson::Answers { seed, .. } | Lesson::Preferences { seed, .. } => *seed,
+    }
+}
+
+pub fn plan(lesson: Lesson, model: &Model, habits: &Habits) -> Result<Plan> {
+    let reference = habits.reference;
     match lesson {
         Lesson::Answers { examples, held_out, settings, seed } => {
             let most = most_tokens(settings.max_tokens, &model.shape);
             Ok(Plan::Sft {
                 examples: sequences(&model.tokenizer, &examples, most)?,
                 held_out: sequences(&model.tokenizer, &held_out, most)?,
-                settings: answers_settings(&settings, &model.shape, seed),
+                settings: habits.of(answers_settings(&settings, &model.shape, seed)),
             })
         }
         Lesson::Preferences { pairs, held_out, replay, settings, seed } => {
@@ -107,7 +142,8 @@ pub fn plan(lesson: Lesson, model: &Model, reference: Reference) -> Result<Plan>
             let pairs = pairs_of(model, &pairs, most, tail, reference)?;
             let held_out = pairs_of(model, &held_out, most, tail, reference)?;
             let replay = sequences(&model.tokenizer, &replay, most)?;
-            let settings = preference_settings(&settings, &model.shape, seed);
+            let mut settings = preference_settings(&settings, &model.shape, seed);
+            settings.lesson = habits.of(settings.lesson);
             Ok(Plan::Dpo { pairs, held_out, replay, settings })
         }
     }
@@ -182,6 +218,8 @@ fn answers_settings(settings: &SftSettings, shape: &Shape, seed: u64) -> LessonS
         epochs: settings.epochs,
         most_positions: most_positions(shape),
         dropout: settings.dropout,
+        adapter_dropout: 0.0,
+        recompute: false,
         seed,
     }
 }
@@ -196,6 +234,8 @@ fn preference_settings(settings: &DpoSettings, shape: &Shape, seed: u64) -> dpo:
             epochs: settings.epochs,
             most_positions: most_positions(shape),
             dropout: settings.dropout,
+            adapter_dropout: 0.0,
+            recompute: false,
             seed,
         },
         loss: match settings.loss {

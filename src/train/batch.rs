@@ -111,8 +111,12 @@ impl Rows {
 
 /// Items by their size in positions, dealt to workers as groups that pad to at most `most` positions each. A group keeps
 /// items of like length together; which worker gets what follows from the sizes alone.
-pub fn deal(sizes: &[usize], workers: usize, most: usize) -> Vec<Vec<Vec<usize>>> {
+/// Without padding a group's size is the sum of its items' sizes, and all groups are about equal.
+pub fn deal(sizes: &[usize], workers: usize, most: usize, pads: bool) -> Vec<Vec<Vec<usize>>> {
     let workers = workers.max(1);
+    if !pads {
+        return deal_evenly(sizes, workers, most);
+    }
     let mut order: Vec<usize> = (0..sizes.len()).collect();
     order.sort_by_key(|&item| (std::cmp::Reverse(sizes[item]), item));
     let total: usize = sizes.iter().sum();
@@ -138,6 +142,26 @@ pub fn deal(sizes: &[usize], workers: usize, most: usize) -> Vec<Vec<Vec<usize>>
         }
     }
     dealt.into_iter().map(|(_, groups)| groups).filter(|groups| !groups.is_empty()).collect()
+}
+
+/// Largest first, each to the group that has least: as many groups a worker as memory asks for.
+fn deal_evenly(sizes: &[usize], workers: usize, most: usize) -> Vec<Vec<Vec<usize>>> {
+    let total: usize = sizes.iter().sum();
+    let rounds = total.div_ceil(workers * most.max(1)).max(1);
+    let mut order: Vec<usize> = (0..sizes.len()).collect();
+    order.sort_by_key(|&item| (std::cmp::Reverse(sizes[item]), item));
+    let mut groups: Vec<(usize, Vec<usize>)> = vec![(0, Vec::new()); workers * rounds];
+    for item in order {
+        if let Some(least) = groups.iter_mut().min_by_key(|(load, _)| *load) {
+            least.0 += sizes[item];
+            least.1.push(item);
+        }
+    }
+    let mut dealt = vec![Vec::new(); workers];
+    for (at, (_, group)) in groups.into_iter().enumerate().filter(|(_, (_, group))| !group.is_empty()) {
+        dealt[at % workers].push(group);
+    }
+    dealt.into_iter().filter(|groups| !groups.is_empty()).collect()
 }
 
 /// The items of one step: every epoch visits all of them in an order of its own, which follows from the seed.
@@ -210,7 +234,7 @@ mod tests {
             (vec![300, 2, 2], 2, 100),
             ((1..200).collect(), 3, 1000),
         ] {
-            let dealt = deal(&sizes, workers, most);
+            let dealt = deal(&sizes, workers, most, true);
             let mut all: Vec<usize> = dealt.iter().flatten().flatten().copied().collect();
             all.sort_unstable();
             assert_eq!(all, (0..sizes.len()).collect::<Vec<_>>());
@@ -218,8 +242,17 @@ mod tests {
                 let longest = group.iter().map(|&item| sizes[item]).max().unwrap();
                 assert!(group.len() == 1 || group.len() * longest <= most, "{group:?}");
             }
+            let dealt = deal(&sizes, workers, most, false);
+            let mut all: Vec<usize> = dealt.iter().flatten().flatten().copied().collect();
+            all.sort_unstable();
+            assert_eq!(all, (0..sizes.len()).collect::<Vec<_>>());
+            let longest = sizes.iter().copied().max().unwrap();
+            for group in dealt.iter().flatten() {
+                let size: usize = group.iter().map(|&item| sizes[item]).sum();
+                assert!(group.len() == 1 || size <= most + longest, "{group:?}");
+            }
         }
-        assert_eq!(deal(&[8; 32], 2, 10_000).iter().map(Vec::len).collect::<Vec<_>>(), [1, 1]);
+        assert_eq!(deal(&[8; 32], 2, 10_000, true).iter().map(Vec::len).collect::<Vec<_>>(), [1, 1]);
     }
 
     #[test]

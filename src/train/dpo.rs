@@ -5,16 +5,16 @@
 
 use anyhow::{Result, ensure};
 
-use crate::model::llama::Llama;
 use crate::train::batch::{self, Sequence};
-use crate::train::dropout::Dropout;
-use crate::train::gradient::{self, TokenLogProbs};
+use crate::train::gradient::TokenLogProbs;
+use crate::train::hand::pass::Manner;
 use crate::train::log_probs;
 use crate::train::losses::{self, PairLogProbs, PairLoss, PreferenceLoss};
 use crate::train::parameters::Numbers;
 use crate::train::sft;
 use crate::train::state::Fingerprint;
 use crate::train::step::{LessonSettings, PreferenceReport, Pupil, StepReport};
+use crate::train::student::{Handle, Student};
 use crate::train::workers::Workers;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,8 +51,9 @@ impl Pair {
         log_probs.iter().enumerate().map(weigh).sum()
     }
 
-    fn size(&self) -> usize {
-        2 * self.chosen.positions().max(self.rejected.positions())
+    fn size(&self, pads: bool) -> usize {
+        let (chosen, rejected) = (self.chosen.positions(), self.rejected.positions());
+        if pads { 2 * chosen.max(rejected) } else { chosen + rejected }
     }
 }
 
@@ -85,7 +86,7 @@ pub struct Dpo {
 
 impl Dpo {
     pub fn new(
-        llama: Llama,
+        student: impl Into<Student>,
         pairs: Vec<Pair>,
         held_out: Vec<Pair>,
         replay: Vec<Sequence>,
@@ -94,22 +95,20 @@ impl Dpo {
     ) -> Result<Dpo> {
         ensure!(!pairs.is_empty(), "there are no pairs to learn from");
         let steps = batch::steps(pairs.len(), settings.lesson.batch, settings.lesson.epochs);
-        Ok(Dpo { pupil: Pupil::new(llama, &settings.lesson, steps, workers), pairs, held_out, replay, settings })
+        Ok(Dpo { pupil: Pupil::new(student, &settings.lesson, steps, workers), pairs, held_out, replay, settings })
     }
 
     pub fn step(&mut self) -> Result<StepReport> {
         let (report, gradient) = self.measure()?;
-        self.pupil.apply(&gradient, report)
+        self.pupil.apply(gradient, report)
     }
 
     /// Loss and gradient of the next step, which is not taken.
     pub fn measure(&self) -> Result<(StepReport, Numbers)> {
         let DpoSettings { lesson, .. } = self.settings;
         let (step, workers) = (self.pupil.taken, self.pupil.workers.count());
-        let pairs: Vec<&Pair> = batch::of_step(self.pairs.len(), lesson.batch, step, lesson.seed)
-            .into_iter()
-            .map(|item| &self.pairs[item])
-            .collect();
+        let chosen = batch::of_step(self.pairs.len(), lesson.batch, step, lesson.seed);
+        let pairs: Vec<&Pair> = chosen.iter().map(|&item| &self.pairs[item]).collect();
         let replay: Vec<&Sequence> =
             batch::in_turn(self.replay.len(), self.settings.replay, step, lesson.seed ^ REPLAY_ORDER)
                 .into_iter()
@@ -121,12 +120,14 @@ impl Dpo {
         let replay_tokens = tokens_of(&replay);
         let pair_tokens: u64 = pairs.iter().map(|pair| tokens_of(&[&pair.chosen, &pair.rejected])).sum();
 
-        let sizes: Vec<usize> = pairs.iter().map(|pair| pair.size()).collect();
-        let dealt = batch::deal(&sizes, workers, lesson.most_positions);
+        let pads = self.pupil.student()?.pads();
+        let sizes: Vec<usize> = pairs.iter().map(|pair| pair.size(pads)).collect();
+        let dealt = batch::deal(&sizes, workers, lesson.most_positions, pads);
         let mut parts: Vec<Vec<Work>> =
             dealt.into_iter().map(|groups| groups.into_iter().map(Work::Pairs).collect()).collect();
         let sizes: Vec<usize> = replay.iter().map(|sequence| sequence.positions()).collect();
-        let dealt = if replay.is_empty() { Vec::new() } else { batch::deal(&sizes, workers, lesson.most_positions) };
+        let dealt =
+            if replay.is_empty() { Vec::new() } else { batch::deal(&sizes, workers, lesson.most_positions, pads) };
         for (worker, groups) in dealt.into_iter().enumerate() {
             let groups = groups.into_iter().map(Work::Replay);
             match parts.get_mut(worker) {
@@ -135,18 +136,16 @@ impl Dpo {
             }
         }
         let settings = self.settings;
-        let (done, gradient) = self.pupil.gradient(parts, |llama, work| match work {
+        let (done, gradient) = self.pupil.gradient(parts, |handle, work, sum| match work {
             Work::Pairs(group) => {
-                let dropout = lesson.dropout_of(step, 0, group.first().copied().unwrap_or(0));
+                let manner = lesson.manner(step, 0, group.first().copied().unwrap_or(0));
                 let group: Vec<&Pair> = group.into_iter().map(|item| pairs[item]).collect();
-                let (outcomes, gradient) = preferences(llama, &group, &settings, pairs.len(), dropout)?;
-                Ok((Done::Pairs(outcomes), gradient))
+                Ok(Done::Pairs(preferences(handle, &group, &settings, pairs.len(), manner, sum)?))
             }
             Work::Replay(group) => {
-                let dropout = lesson.dropout_of(step, 1, group.first().copied().unwrap_or(0));
+                let manner = lesson.manner(step, 1, group.first().copied().unwrap_or(0));
                 let group: Vec<&Sequence> = group.into_iter().map(|item| replay[item]).collect();
-                let (loss, gradient) = sft::answers(llama, &group, replay_tokens, dropout)?;
-                Ok((Done::Replay(loss), gradient))
+                Ok(Done::Replay(sft::answers(handle, &group, replay_tokens, manner, sum)?))
             }
         })?;
         let (mut outcomes, mut replayed) = (Vec::new(), None);
@@ -163,6 +162,7 @@ impl Dpo {
             loss,
             tokens: pair_tokens + replay_tokens,
             preference: Some(preference),
+            batch: chosen,
             ..StepReport::default()
         };
         Ok((report, gradient))
@@ -190,7 +190,7 @@ impl Dpo {
         }
         let rows: Vec<&Sequence> = self.held_out.iter().flat_map(|pair| [&pair.chosen, &pair.rejected]).collect();
         let most = self.settings.lesson.most_positions;
-        let scored = log_probs::log_probs(self.pupil.llama()?, &rows, &self.pupil.workers, most)?;
+        let scored = log_probs::log_probs(self.pupil.student()?, &rows, &self.pupil.workers, most)?;
         let outcomes: Vec<Outcome> = self
             .held_out
             .iter()
@@ -204,29 +204,32 @@ impl Dpo {
 /// Pairs and replay are shuffled apart.
 const REPLAY_ORDER: u64 = 0x7265_706c_6179;
 
-/// Losses and gradient of some pairs of a step that has so many pairs in all. With dropout, the losses and where they push
+/// Losses of some pairs of a step that has so many pairs in all; the gradient is added to `sum`. With dropout, the losses and where they push
 /// are those of the whole network, by a pass of its own, because the reference was scored whole; the gradient is that of
 /// the thinned one.
 fn preferences(
-    llama: &Llama,
+    handle: &Handle<'_>,
     pairs: &[&Pair],
     settings: &DpoSettings,
     pairs_of_step: usize,
-    dropout: Option<Dropout>,
-) -> Result<(Vec<Outcome>, Numbers)> {
+    manner: Manner,
+    sum: &mut Numbers,
+) -> Result<Vec<Outcome>> {
     // All chosen replies first, then all rejected ones.
     let chosen = pairs.iter().map(|pair| &pair.chosen);
     let rows: Vec<&Sequence> = chosen.chain(pairs.iter().map(|pair| &pair.rejected)).collect();
     let mut outcomes = Vec::new();
-    let whole = dropout.map(|_| gradient::log_probs(llama, &rows)).transpose()?;
-    let (_, gradient) = gradient::gradient(llama, &rows, dropout, |log_probs| {
+    let drops = manner.dropout.is_some() || manner.adapter_dropout.is_some();
+    let whole = if drops { Some(handle.log_probs(&rows)?) } else { None };
+    let derivative = |log_probs: &TokenLogProbs| {
         let log_probs = whole.as_ref().unwrap_or(log_probs);
         let (chosen, rejected) = log_probs.split_at(pairs.len());
         let sides = pairs.iter().zip(chosen.iter().zip(rejected));
         outcomes = sides.map(|(pair, (chosen, rejected))| outcome(pair, chosen, rejected, settings)).collect();
         derivatives(pairs, &outcomes, settings, pairs_of_step)
-    })?;
-    Ok((outcomes, gradient))
+    };
+    handle.gradient(&rows, manner, derivative, sum)?;
+    Ok(outcomes)
 }
 
 fn outcome(pair: &Pair, chosen: &[f32], rejected: &[f32], settings: &DpoSettings) -> Outcome {

@@ -33,10 +33,16 @@ pub fn hidden(llama: &Llama, rows: &Rows, dropout: Dropout) -> Tensor<2> {
 /// Each number is dropped with the rate's probability; the rest grows so that the mean stays.
 fn thin(x: Tensor<2>, rate: f64, key: u64) -> Tensor<2> {
     let dims = x.dims();
-    let kept = (1.0 / (1.0 - rate)) as f32;
-    let mask = (0..dims[0] * dims[1])
-        .map(|counter| if random::uniform(key, counter as u64) < rate { 0.0 } else { kept })
-        .collect::<Vec<f32>>();
+    let mut numbers = vec![0.0; dims[0] * dims[1]];
+    mask(Dropout { rate, key }, &mut numbers);
     let device = x.device();
-    x * Tensor::<2>::from_data(TensorData::new(mask, dims), (&device.inner(), DType::F32))
+    x * Tensor::<2>::from_data(TensorData::new(numbers, dims), (&device.inner(), DType::F32))
+}
+
+/// The numbers to multiply with: zero where something is dropped, and what keeps the mean elsewhere.
+pub fn mask(dropout: Dropout, numbers: &mut [f32]) {
+    let kept = (1.0 / (1.0 - dropout.rate)) as f32;
+    for (counter, number) in numbers.iter_mut().enumerate() {
+        *number = if random::uniform(dropout.key, counter as u64) < dropout.rate { 0.0 } else { kept };
+    }
 }

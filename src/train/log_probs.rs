@@ -2,26 +2,27 @@
 
 use anyhow::Result;
 
-use crate::model::llama::Llama;
 use crate::train::batch::{Sequence, deal};
-use crate::train::gradient::{self, TokenLogProbs};
+use crate::train::gradient::TokenLogProbs;
+use crate::train::student::{Handle, Student};
 use crate::train::workers::Workers;
 
 /// Scores replies in order, in groups of at most so many positions.
 pub fn log_probs(
-    llama: &Llama,
+    student: &Student,
     sequences: &[&Sequence],
     workers: &Workers,
     most_positions: usize,
 ) -> Result<TokenLogProbs> {
     let sizes: Vec<usize> = sequences.iter().map(|sequence| sequence.positions()).collect();
-    let parts: Vec<(Llama, Vec<Vec<usize>>)> =
-        deal(&sizes, workers.count(), most_positions).into_iter().map(|groups| (llama.clone(), groups)).collect();
-    let scored = workers.each(parts, |(llama, groups)| -> Result<Vec<(usize, Vec<f32>)>> {
+    let dealt = deal(&sizes, workers.count(), most_positions, student.pads());
+    let parts: Vec<(Handle<'_>, Vec<Vec<usize>>)> =
+        dealt.into_iter().map(|groups| (student.handle(), groups)).collect();
+    let scored = workers.each(parts, |(handle, groups)| -> Result<Vec<(usize, Vec<f32>)>> {
         let mut scored = Vec::new();
         for group in groups {
             let rows: Vec<&Sequence> = group.iter().map(|&item| sequences[item]).collect();
-            scored.extend(group.iter().copied().zip(gradient::log_probs(&llama, &rows)?));
+            scored.extend(group.iter().copied().zip(handle.log_probs(&rows)?));
         }
         Ok(scored)
     });

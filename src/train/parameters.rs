@@ -7,6 +7,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Gradients, Tensor, TensorData};
 
 use crate::model::llama::Llama;
+use crate::model::shape::Shape;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -59,6 +60,12 @@ impl Parameter {
 
 /// One list of numbers a parameter, in the order of [`list`].
 pub type Numbers = Vec<Vec<f32>>;
+
+/// The parameters of a shape, in the order of its tensors.
+pub fn of_shape(shape: &Shape) -> Vec<Parameter> {
+    let parameter = |(name, dims): (String, Vec<usize>)| Parameter { kind: Kind::of(&name), name, dims };
+    shape.tensors().into_iter().map(parameter).collect()
+}
 
 pub fn list(llama: &Llama) -> Vec<Parameter> {
     let mut lister = Lister::default();

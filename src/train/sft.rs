@@ -2,15 +2,15 @@
 
 use anyhow::{Result, ensure};
 
-use crate::model::llama::Llama;
 use crate::train::batch::{self, Sequence};
-use crate::train::dropout::Dropout;
-use crate::train::gradient;
+use crate::train::gradient::TokenLogProbs;
+use crate::train::hand::pass::Manner;
 use crate::train::log_probs;
 use crate::train::losses;
 use crate::train::parameters::Numbers;
 use crate::train::state::Fingerprint;
 use crate::train::step::{LessonSettings, Pupil, StepReport};
+use crate::train::student::{Handle, Student};
 use crate::train::workers::Workers;
 
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub struct Sft {
 
 impl Sft {
     pub fn new(
-        llama: Llama,
+        student: impl Into<Student>,
         examples: Vec<Sequence>,
         held_out: Vec<Sequence>,
         settings: LessonSettings,
@@ -31,12 +31,12 @@ impl Sft {
     ) -> Result<Sft> {
         ensure!(!examples.is_empty(), "there are no examples to learn from");
         let steps = batch::steps(examples.len(), settings.batch, settings.epochs);
-        Ok(Sft { pupil: Pupil::new(llama, &settings, steps, workers), examples, held_out, settings })
+        Ok(Sft { pupil: Pupil::new(student, &settings, steps, workers), examples, held_out, settings })
     }
 
     pub fn step(&mut self) -> Result<StepReport> {
         let (report, gradient) = self.measure()?;
-        self.pupil.apply(&gradient, report)
+        self.pupil.apply(gradient, report)
     }
 
     /// Loss and gradient of the next step, which is not taken.
@@ -45,13 +45,15 @@ impl Sft {
         let rows: Vec<&Sequence> = chosen.iter().map(|&item| &self.examples[item]).collect();
         let sizes: Vec<usize> = rows.iter().map(|sequence| sequence.positions()).collect();
         let tokens: u64 = rows.iter().map(|sequence| u64::from(sequence.reply_tokens())).sum();
-        let parts = batch::deal(&sizes, self.pupil.workers.count(), self.settings.most_positions);
-        let (losses, gradient) = self.pupil.gradient(parts, |llama, group| {
-            let dropout = self.settings.dropout_of(self.pupil.taken, 0, group.first().copied().unwrap_or(0));
+        let pads = self.pupil.student()?.pads();
+        let parts = batch::deal(&sizes, self.pupil.workers.count(), self.settings.most_positions, pads);
+        let (losses, gradient) = self.pupil.gradient(parts, |handle, group, sum| {
+            let manner = self.settings.manner(self.pupil.taken, 0, group.first().copied().unwrap_or(0));
             let group: Vec<&Sequence> = group.into_iter().map(|item| rows[item]).collect();
-            answers(llama, &group, tokens, dropout)
+            answers(handle, &group, tokens, manner, sum)
         })?;
-        Ok((StepReport { loss: losses.iter().sum(), tokens, ..StepReport::default() }, gradient))
+        let report = StepReport { loss: losses.iter().sum(), tokens, batch: chosen, ..StepReport::default() };
+        Ok((report, gradient))
     }
 
     /// A name for what is learnt and in which order.
@@ -71,23 +73,24 @@ impl Sft {
         }
         let rows: Vec<&Sequence> = self.held_out.iter().collect();
         let scored =
-            log_probs::log_probs(self.pupil.llama()?, &rows, &self.pupil.workers, self.settings.most_positions)?;
+            log_probs::log_probs(self.pupil.student()?, &rows, &self.pupil.workers, self.settings.most_positions)?;
         let tokens: usize = scored.iter().map(Vec::len).sum();
         Ok(Some(-scored.iter().map(|own| log_probs::sum(own)).sum::<f64>() / tokens.max(1) as f64))
     }
 }
 
-/// Loss and gradient of some examples of a batch that has so many reply tokens in all.
+/// Loss of some examples of a batch that has so many reply tokens in all; the gradient is added to `sum`.
 pub fn answers(
-    llama: &Llama,
+    handle: &Handle<'_>,
     sequences: &[&Sequence],
     batch_tokens: u64,
-    dropout: Option<Dropout>,
-) -> Result<(f64, Numbers)> {
-    let (scored, gradient) = gradient::gradient(llama, sequences, dropout, |log_probs| {
+    manner: Manner,
+    sum: &mut Numbers,
+) -> Result<f64> {
+    let derivative = |log_probs: &TokenLogProbs| {
         let by = losses::sft(0.0, batch_tokens).1 as f32;
         log_probs.iter().map(|own| vec![by; own.len()]).collect()
-    })?;
-    let loss = scored.iter().map(|own| losses::sft(log_probs::sum(own), batch_tokens).0).sum();
-    Ok((loss, gradient))
+    };
+    let scored = handle.gradient(sequences, manner, derivative, sum)?;
+    Ok(scored.iter().map(|own| losses::sft(log_probs::sum(own), batch_tokens).0).sum())
 }

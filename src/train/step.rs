@@ -3,14 +3,19 @@
 //! `sft` and `dpo` say what is lost; here is how a loss becomes an update. A step whose numbers are not finite changes
 //! nothing.
 
-use anyhow::{Context, Result};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::model::llama::Llama;
+use anyhow::{Context, Result};
+use pulp::Arch;
+
 use crate::model::random;
 use crate::train::dropout::Dropout;
+use crate::train::hand::lanes;
+use crate::train::hand::pass::Manner;
 use crate::train::optimizer::{self, Optimizer, OptimizerSettings};
-use crate::train::parameters::{self, Numbers};
+use crate::train::parameters::Numbers;
 use crate::train::schedule::Schedule;
+use crate::train::student::{Handle, Student};
 use crate::train::workers::Workers;
 
 /// What a lesson of any kind is taught by.
@@ -24,15 +29,24 @@ pub struct LessonSettings {
     pub most_positions: usize,
     /// Share of what the layers add that is dropped while learning; 0 drops nothing.
     pub dropout: f64,
+    /// Share of what adapters read that is dropped while learning.
+    pub adapter_dropout: f64,
+    /// Compute layers again on the way back instead of keeping them.
+    pub recompute: bool,
     /// Order of the examples and masks of dropout follow from it.
     pub seed: u64,
 }
 
 impl LessonSettings {
-    /// The dropout of one group of a step. Groups are told apart by their first item and their kind.
-    pub fn dropout_of(&self, step: u64, kind: u64, first: usize) -> Option<Dropout> {
+    /// How one group of a step is computed. Groups are told apart by their first item and their kind.
+    pub fn manner(&self, step: u64, kind: u64, first: usize) -> Manner {
         let key = [step, kind, first as u64].into_iter().fold(self.seed ^ MASKS, random::derive);
-        (self.dropout > 0.0).then_some(Dropout { rate: self.dropout.min(0.95), key })
+        let dropout = |rate: f64, key: u64| (rate > 0.0).then_some(Dropout { rate: rate.min(0.95), key });
+        Manner {
+            dropout: dropout(self.dropout, key),
+            adapter_dropout: dropout(self.adapter_dropout, random::derive(key, 1)),
+            recompute: self.recompute,
+        }
     }
 }
 
@@ -50,7 +64,18 @@ pub struct StepReport {
     pub tokens: u64,
     /// False when a number was not finite: the weights are then as before.
     pub applied: bool,
+    /// Which examples or pairs the step was computed on, counted from 0 in the order in which they were given.
+    pub batch: Vec<usize>,
     pub preference: Option<PreferenceReport>,
+}
+
+impl StepReport {
+    /// The batch in words, when the step was not applied.
+    pub fn not_applied(&self) -> Option<String> {
+        let what = if self.preference.is_some() { "pairs" } else { "examples" };
+        let numbers: Vec<String> = self.batch.iter().map(|at| (at + 1).to_string()).collect();
+        (!self.applied).then(|| format!("{what} {}", numbers.join(", ")))
+    }
 }
 
 /// Means over the pairs of a step.
@@ -80,80 +105,92 @@ pub struct PreferenceReport {
 /// The weights under training and all that changes with them.
 #[derive(Debug)]
 pub struct Pupil {
-    /// Outside any graph; the only copy of the weights.
-    llama: Option<Llama>,
+    /// The only copy of the weights.
+    student: Option<Student>,
     pub optimizer: Optimizer,
     pub workers: Workers,
     pub schedule: Schedule,
     pub steps: u64,
     /// Steps taken, applied or not.
     pub taken: u64,
+    /// Gradients of earlier steps, to be written over.
+    spare: Mutex<Vec<Numbers>>,
 }
 
+const GONE: &str = "an update failed half-way, and the weights are gone; go on from the last checkpoint";
+
 impl Pupil {
-    pub fn new(llama: Llama, settings: &LessonSettings, steps: u64, workers: Workers) -> Pupil {
-        let optimizer = Optimizer::new(settings.optimizer, &llama);
-        Pupil { llama: Some(llama), optimizer, workers, schedule: settings.schedule, steps, taken: 0 }
+    pub fn new(student: impl Into<Student>, settings: &LessonSettings, steps: u64, workers: Workers) -> Pupil {
+        let student = student.into();
+        let optimizer = Optimizer::new(settings.optimizer, student.trained());
+        let (schedule, spare) = (settings.schedule, Mutex::default());
+        Pupil { student: Some(student), optimizer, workers, schedule, steps, taken: 0, spare }
     }
 
-    pub fn llama(&self) -> Result<&Llama> {
-        self.llama
-            .as_ref()
-            .context("an update failed half-way, and the weights are gone; go on from the last checkpoint")
+    pub fn student(&self) -> Result<&Student> {
+        self.student.as_ref().context(GONE)
     }
 
-    pub fn into_llama(self) -> Result<(Llama, Workers)> {
-        let llama = self.llama.context("an update failed half-way, and the weights are gone")?;
-        Ok((llama, self.workers))
+    pub fn into_student(self) -> Result<(Student, Workers)> {
+        Ok((self.student.context(GONE)?, self.workers))
     }
 
-    /// Works on each worker's part of the batch, each part with a graph of its own, and adds the gradients up in the order
-    /// of the parts.
+    /// Works on each worker's part of the batch and adds the gradients up in the order of the parts.
     pub fn gradient<T: Send, R: Send>(
         &self,
         parts: Vec<Vec<T>>,
-        work: impl Fn(&Llama, T) -> Result<(R, Numbers)> + Sync,
+        work: impl Fn(&Handle<'_>, T, &mut Numbers) -> Result<R> + Sync,
     ) -> Result<(Vec<R>, Numbers)> {
-        let llama = self.llama()?;
-        let parts: Vec<(Llama, Vec<T>)> = parts.into_iter().map(|part| (llama.clone(), part)).collect();
-        let done = self.workers.each(parts, |(llama, items)| -> Result<(Vec<R>, Option<Numbers>)> {
-            let (mut outcomes, mut sum) = (Vec::new(), None);
-            for item in items {
-                let (outcome, gradient) = work(&llama, item)?;
-                outcomes.push(outcome);
-                add(&mut sum, gradient);
-            }
+        let student = self.student()?;
+        let parts: Vec<(Handle<'_>, Vec<T>)> = parts.into_iter().map(|part| (student.handle(), part)).collect();
+        let done = self.workers.each(parts, |(handle, items)| -> Result<(Vec<R>, Numbers)> {
+            let mut sum = self.spare().pop().unwrap_or_default();
+            sum.iter_mut().for_each(|numbers| numbers.fill(0.0));
+            let outcomes = items.into_iter().map(|item| work(&handle, item, &mut sum)).collect::<Result<Vec<R>>>()?;
             Ok((outcomes, sum))
         });
-        let (mut outcomes, mut sum) = (Vec::new(), None);
+        let (mut outcomes, mut sums) = (Vec::new(), Vec::new());
         for part in done {
-            let (own, gradient) = part?;
+            let (own, sum) = part?;
             outcomes.extend(own);
-            if let Some(gradient) = gradient {
-                add(&mut sum, gradient);
-            }
+            sums.push(sum);
         }
-        Ok((outcomes, sum.context("a step without examples has no gradient")?))
+        let mut sums = sums.into_iter();
+        let mut total = sums.next().context("a step without examples has no gradient")?;
+        for sum in sums {
+            add(&mut total, &sum, &self.workers);
+            self.spare().push(sum);
+        }
+        Ok((outcomes, total))
+    }
+
+    fn spare(&self) -> MutexGuard<'_, Vec<Numbers>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the step if its numbers are finite. Fills in what the report says of the optimiser.
-    pub fn apply(&mut self, gradient: &Numbers, mut report: StepReport) -> Result<StepReport> {
+    pub fn apply(&mut self, gradient: Numbers, mut report: StepReport) -> Result<StepReport> {
         report.lr = self.schedule.at(self.taken, self.steps);
-        report.grad_norm = optimizer::norm(gradient);
+        report.grad_norm = optimizer::norm(&gradient, &self.workers);
         report.applied = report.loss.is_finite() && report.grad_norm.is_finite();
         self.taken += 1;
         if report.applied {
-            let llama = self.llama.take().context("there are no weights to change")?;
+            let student = self.student.take().context(GONE)?;
             let Pupil { optimizer, workers, .. } = self;
-            self.llama = Some(optimizer.update(llama, gradient, report.grad_norm, report.lr, workers)?);
+            let update =
+                |weights: &mut Numbers| optimizer.update(weights, &gradient, report.grad_norm, report.lr, workers);
+            self.student = Some(student.change(update)?);
         }
+        self.spare().push(gradient);
         Ok(report)
     }
 }
 
-fn add(sum: &mut Option<Numbers>, gradient: Numbers) {
-    match sum {
-        Some(sum) => parameters::add(sum, &gradient),
-        None => *sum = Some(gradient),
-    }
+/// Adds one gradient to another, each parameter on one worker.
+fn add(to: &mut Numbers, from: &Numbers, workers: &Workers) {
+    let each = to.len().div_ceil(workers.count()).max(1);
+    let parts = to.chunks_mut(each).zip(from.chunks(each)).collect();
+    workers.each(parts, |(to, from): (&mut [Vec<f32>], &[Vec<f32>])| {
+        to.iter_mut().zip(from).for_each(|(to, from)| lanes::add(Arch::new(), to, from));
+    });
 }

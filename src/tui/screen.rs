@@ -53,6 +53,9 @@ fn header(frame: &mut Frame, area: Rect, app: &App) {
         let word = if compact { "" } else { "iteration " };
         spans.push(Span::raw(format!(" {word}{}/{last} ", view.iteration)));
     }
+    if view.recipe() != "self" && !compact {
+        spans.push(Span::raw(format!(" {} ", visible(view.recipe()))));
+    }
     if let Some(stage) = view.stage().filter(|stage| !compact || stage.finished.is_none()) {
         spans.push(Span::raw(format!(" {} ", stage.stage)));
     }

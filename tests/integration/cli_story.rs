@@ -300,6 +300,7 @@ fn evaluated() -> Evaluated {
         confusion: [[0; 6]; 4],
         anchors: None,
         oracle: None,
+        hindsight: None,
         head_to_head: vec![HeadToHead {
             against: Model::M(1),
             by: Referee::Judge,

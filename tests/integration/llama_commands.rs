@@ -33,7 +33,7 @@ fn run(line: &str) -> anyhow::Result<String> {
     match Cli::try_parse_from(line.split(' '))? {
         Cli::Generate(args) => generate(&args, &mut out, false, &NEVER)?,
         Cli::Logprobs(args) => logprobs(&args, &mut out, &NEVER)?,
-        Cli::Bench(args) => bench(&args, &mut out)?,
+        Cli::Bench(args) => bench(&args, &|_| Ok(Vec::new()), &mut out)?,
         Cli::Inspect(args) => inspect(&args, &mut out)?,
     }
     Ok(String::from_utf8(out)?)

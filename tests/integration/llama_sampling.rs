@@ -209,8 +209,24 @@ fn resident() -> f64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
+/// True in a process of its own, in which nothing else grows; elsewhere the test `name` is run in one and must succeed.
+fn alone(name: &str) -> bool {
+    const ALONE: &str = "SELFREWARD_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let own = std::env::current_exe().unwrap();
+    let said = std::process::Command::new(own).args([name, "--exact", "--nocapture"]).env(ALONE, "1").output().unwrap();
+    let words = String::from_utf8_lossy(&said.stderr).into_owned() + &String::from_utf8_lossy(&said.stdout);
+    assert!(said.status.success() && words.contains("1 passed"), "{words}");
+    false
+}
+
 #[test]
-fn no_page_is_lost_over_two_hundred_batches_and_ten_thousand_steps() {
+fn no_memory_is_lost_over_two_hundred_batches_and_ten_thousand_steps() {
+    if !alone("llama_sampling::no_memory_is_lost_over_two_hundred_batches_and_ten_thousand_steps") {
+        return;
+    }
     let (tokenizer, mut sampler) = talker();
     let prompts: Vec<Vec<u32>> =
         (0..7).map(|i| tokenizer.encode(&"Hello there, count. ".repeat(10 + i), true).unwrap()).collect();
@@ -231,6 +247,7 @@ fn no_page_is_lost_over_two_hundred_batches_and_ten_thousand_steps() {
     (20..220).for_each(|number| batch(&mut sampler, number));
     assert!(steps > 10_000, "{steps}");
     assert_eq!(sampler.pages_in_use(), pages, "only remembered prefixes stay");
-    // Other tests run in this process too, so the bound is loose here; the pages above are exact.
-    assert!(resident() < before * 1.5, "{before} KiB before, {} KiB after", resident());
+    let after = resident();
+    eprintln!("{steps} steps: {before} KiB before, {after} KiB after");
+    assert!(after < before * 1.05, "{before} KiB before, {after} KiB after");
 }

@@ -20,7 +20,11 @@ mod data_rankings;
 mod data_readers;
 mod data_scores;
 mod data_split;
+#[cfg(feature = "llama")]
+mod embedded_model;
 mod fold;
+#[cfg(feature = "llama")]
+mod forge;
 mod house;
 mod journal_docs;
 mod journal_words;
@@ -43,6 +47,7 @@ mod llama_sampling;
 #[cfg(feature = "llama")]
 mod llama_text;
 mod pty;
+mod readme;
 mod rehearsal;
 mod score;
 mod screens_check;
@@ -51,17 +56,23 @@ mod screens_pictures;
 mod shared_data;
 mod stage;
 mod story;
+mod teacher_doctor;
 mod teacher_ledger;
 mod teacher_runs;
+mod teacher_secrets;
 mod teacher_server;
 mod teacher_wire;
 mod text_pages;
 #[cfg(feature = "llama")]
 mod train_golden;
 #[cfg(feature = "llama")]
+mod train_hand;
+#[cfg(feature = "llama")]
 mod train_lessons;
 #[cfg(feature = "llama")]
 mod train_run;
+#[cfg(feature = "llama")]
+mod train_solo;
 #[cfg(feature = "llama")]
 mod train_tiny;
 mod tui_frames;

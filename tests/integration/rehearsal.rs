@@ -81,7 +81,7 @@ fn each_way_of_failing_raises_its_alarm() {
         let outbox = Outbox::open(folder.path(), "ana").unwrap();
         let listener = Box::new(move |entry: &Entry, view: &RunView| {
             if let Event::Paused(Paused { why: PauseReason::Alarm { .. }, .. }) = &entry.event {
-                if view.alarms.contains_key(alarm) {
+                if level.is_some() && view.alarms.contains_key(alarm) {
                     stop.store(true, std::sync::atomic::Ordering::Relaxed);
                 } else {
                     outbox.send("ana", entry.at, Command::Resume).unwrap();

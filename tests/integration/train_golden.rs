@@ -10,12 +10,14 @@ use selfreward::model::shape::Shape;
 use selfreward::model::weights::{Tensor, Values, Weights};
 use selfreward::train::batch::Sequence;
 use selfreward::train::dpo::{Dpo, DpoSettings, Pair};
+use selfreward::train::hand::net::Net;
 use selfreward::train::losses::{PairLogProbs, PreferenceLoss};
 use selfreward::train::optimizer::{self, Optimizer, OptimizerSettings, Rule};
-use selfreward::train::parameters::{self, Numbers};
+use selfreward::train::parameters::{self, Numbers, Parameter};
 use selfreward::train::schedule::{Curve, Schedule};
 use selfreward::train::sft::Sft;
 use selfreward::train::step::{LessonSettings, StepReport};
+use selfreward::train::student::Student;
 use selfreward::train::workers::Workers;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -32,6 +34,25 @@ fn llama(case: &str) -> Llama {
     Llama::load(&folder.shape, &folder, DType::F32, &Device::flex()).unwrap()
 }
 
+/// Both forms in which weights are trained: by hand on a processor, and under automatic differentiation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Form {
+    Hand,
+    Graph,
+}
+
+fn student(case: &str, form: Form) -> Student {
+    let (folder, _) = llama_fixtures::load(case);
+    match form {
+        Form::Hand => Net::load(&folder.shape, &folder).unwrap().into(),
+        Form::Graph => llama(case).into(),
+    }
+}
+
+fn norm(gradient: &Numbers) -> f64 {
+    optimizer::norm(gradient, &Workers::new(1).unwrap())
+}
+
 pub fn plain_lesson(batch: usize) -> LessonSettings {
     LessonSettings {
         optimizer: OptimizerSettings::default(),
@@ -40,6 +61,8 @@ pub fn plain_lesson(batch: usize) -> LessonSettings {
         epochs: 1,
         most_positions: 4096,
         dropout: 0.0,
+        adapter_dropout: 0.0,
+        recompute: false,
         seed: 1,
     }
 }
@@ -145,17 +168,25 @@ struct Steps {
     cases: Vec<Case>,
 }
 
-fn measure(golden: &Steps, case: &Case, threads: usize, most_positions: usize) -> (StepReport, Numbers) {
+fn measure(
+    golden: &Steps,
+    case: &Case,
+    form: Form,
+    threads: usize,
+    lesson: LessonSettings,
+) -> (StepReport, Numbers, Vec<Parameter>) {
     let workers = Workers::new(threads).unwrap();
-    let llama = llama(&case.model);
+    let student = student(&case.model, form);
+    let trained = student.trained();
     if case.name == "sft" {
-        let lesson = LessonSettings { most_positions, ..plain_lesson(golden.sft.len()) };
+        let lesson = LessonSettings { batch: golden.sft.len(), ..lesson };
         let examples = golden.sft.iter().map(GoldenSequence::sequence).collect();
-        return Sft::new(llama, examples, Vec::new(), lesson, workers).unwrap().measure().unwrap();
+        let (report, gradient) = Sft::new(student, examples, Vec::new(), lesson, workers).unwrap().measure().unwrap();
+        return (report, gradient, trained);
     }
     let spec = &golden.specs[&case.name];
     let settings = DpoSettings {
-        lesson: LessonSettings { most_positions, ..plain_lesson(golden.pairs.len()) },
+        lesson: LessonSettings { batch: golden.pairs.len(), ..lesson },
         loss: loss_of(&spec.kind, spec.beta, spec.label_smoothing, spec.margin),
         nll_weight: spec.nll_weight,
         length_tail: spec.tail,
@@ -163,7 +194,9 @@ fn measure(golden: &Steps, case: &Case, threads: usize, most_positions: usize) -
     };
     let pairs = golden.pairs.iter().map(GoldenPair::pair).collect();
     let replay = spec.replay.iter().map(GoldenSequence::sequence).collect();
-    Dpo::new(llama, pairs, Vec::new(), replay, settings, workers).unwrap().measure().unwrap()
+    let (report, gradient) =
+        Dpo::new(student, pairs, Vec::new(), replay, settings, workers).unwrap().measure().unwrap();
+    (report, gradient, trained)
 }
 
 #[test]
@@ -172,26 +205,34 @@ fn losses_and_gradients_of_every_kind_equal_those_of_pytorch() {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/train/gradients.safetensors");
     let tensors = SafetensorsFile::open(&path).unwrap();
     let (mut worst_loss, mut worst_gradient, mut compared) = (0.0_f64, 0.0_f64, 0);
-    // However the batch is cut up: in one, over two threads, in groups of a row each.
-    for (threads, most_positions) in [(1, 4096), (2, 4096), (2, 16)] {
+    // However the batch is cut up: in one, over two threads, in groups of a row each; and with layers computed again.
+    for (form, threads, most_positions, recompute) in [
+        (Form::Hand, 1, 4096, false),
+        (Form::Hand, 2, 4096, true),
+        (Form::Hand, 2, 16, false),
+        (Form::Graph, 1, 4096, false),
+        (Form::Graph, 2, 4096, false),
+        (Form::Graph, 2, 16, false),
+    ] {
         for case in &golden.cases {
-            let (report, gradient) = measure(&golden, case, threads, most_positions);
-            let what = format!("{} of {} on {threads} threads", case.name, case.model);
+            let lesson = LessonSettings { most_positions, recompute, ..plain_lesson(1) };
+            let (report, gradient, trained) = measure(&golden, case, form, threads, lesson);
+            let what = format!("{} of {}, {form:?} on {threads} threads", case.name, case.model);
             worst_loss = worst_loss.max(relative(report.loss, case.loss));
             assert!(relative(report.loss, case.loss) <= 1e-5, "{what}: {} is not {}", report.loss, case.loss);
-            assert!(relative(optimizer::norm(&gradient), case.grad_norm) <= 1e-4, "{what}");
-            for (parameter, numbers) in parameters::list(&llama(&case.model)).iter().zip(&gradient) {
-                let norm = optimizer::norm(&vec![numbers.clone()]);
+            assert!(relative(norm(&gradient), case.grad_norm) <= 1e-4, "{what}");
+            for (parameter, numbers) in trained.iter().zip(&gradient) {
+                let found = norm(&vec![numbers.clone()]);
                 let expected = case.norms[&parameter.name];
                 assert!(
-                    (norm - expected).abs() <= 1e-3 * expected + 1e-7,
-                    "{what}, {}: {norm} {expected}",
+                    (found - expected).abs() <= 1e-3 * expected + 1e-7,
+                    "{what}, {}: {found} {expected}",
                     parameter.name
                 );
                 let name = format!("{}/{}/{}", case.model, case.name, parameter.name);
                 if let Some(found) = tensors.entries.contains_key(&name).then(|| tensors.read(&name).unwrap()) {
                     let difference: Vec<f32> = numbers.iter().zip(found.values.to_f32()).map(|(a, b)| a - b).collect();
-                    let off = optimizer::norm(&vec![difference]) / expected.max(1e-7);
+                    let off = norm(&vec![difference]) / expected.max(1e-7);
                     worst_gradient = worst_gradient.max(off);
                     compared += 1;
                     assert!(off <= 1e-3, "{what}, {}: {off}", parameter.name);
@@ -228,6 +269,8 @@ fn forty_steps_of_dpo_follow_the_curve_of_pytorch() {
         epochs: golden.epochs,
         most_positions: 4096,
         dropout: 0.0,
+        adapter_dropout: 0.0,
+        recompute: false,
         seed: golden.seed,
     };
     let settings = DpoSettings {
@@ -239,7 +282,7 @@ fn forty_steps_of_dpo_follow_the_curve_of_pytorch() {
     };
     let pairs = golden.pairs.iter().map(GoldenPair::pair).collect();
     let workers = Workers::new(2).unwrap();
-    let mut dpo = Dpo::new(llama("tied"), pairs, Vec::new(), Vec::new(), settings, workers).unwrap();
+    let mut dpo = Dpo::new(student("tied", Form::Hand), pairs, Vec::new(), Vec::new(), settings, workers).unwrap();
     assert_eq!(dpo.pupil.steps, 40);
     let (mut worst, mut worst_norm) = (0.0_f64, 0.0_f64);
     for (step, (loss, norm)) in golden.losses.iter().zip(&golden.grad_norms).enumerate() {
@@ -291,7 +334,7 @@ fn twenty_updates_of_adamw_and_of_muon_equal_those_of_pytorch() {
         let weights = Weights::new(&shape, tensors).unwrap();
         let mut llama = Llama::load(&shape, &weights, DType::F32, &Device::flex()).unwrap();
         let settings = OptimizerSettings { rule, weight_decay: 0.1, ..OptimizerSettings::default() };
-        let mut optimizer = Optimizer::new(settings, &llama);
+        let mut optimizer = Optimizer::new(settings, parameters::list(&llama));
         let workers = Workers::new(2).unwrap();
         for step in 0..20 {
             let gradient: Numbers = optimizer
@@ -304,9 +347,10 @@ fn twenty_updates_of_adamw_and_of_muon_equal_those_of_pytorch() {
                     numbers(parameter.len(), |i| (0.37 * i + phase).sin() * size)
                 })
                 .collect();
-            let norm = optimizer::norm(&gradient);
+            let norm = norm(&gradient);
             assert!(relative(norm, expected.norms[step as usize]) < 1e-6);
-            llama = optimizer.update(llama, &gradient, norm, 3e-3, &workers).unwrap();
+            let update = |weights: &mut Numbers| optimizer.update(weights, &gradient, norm, 3e-3, &workers);
+            llama = parameters::change(llama, update).unwrap();
         }
         let mut worst = 0.0_f32;
         for (name, tensor) in llama.to_weights().unwrap().iter() {

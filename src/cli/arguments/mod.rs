@@ -9,10 +9,14 @@ use clap::{Parser, Subcommand};
 mod asking;
 mod looking;
 mod starting;
+#[cfg(feature = "llama")]
+mod training;
 
 pub use asking::*;
 pub use looking::*;
 pub use starting::*;
+#[cfg(feature = "llama")]
+pub use training::*;
 
 #[cfg(feature = "llama")]
 use crate::model::commands::{bench::BenchArgs, generate::GenerateArgs, inspect::InspectArgs, logprobs::LogprobsArgs};
@@ -20,7 +24,7 @@ use crate::model::commands::{bench::BenchArgs, generate::GenerateArgs, inspect::
 #[cfg(feature = "llama")]
 macro_rules! model_line {
     () => {
-        "  model     generate, logprobs, bench, forge, model inspect\n"
+        "  model     train sft, train dpo, judge, generate, logprobs, bench,\n            forge, model inspect\n"
     };
 }
 #[cfg(not(feature = "llama"))]
@@ -138,6 +142,13 @@ pub enum Command {
     Gate(GateArgs),
     /// How a judge's scores agree with reference scores of the same responses
     Metrics(MetricsArgs),
+    /// Train a model by itself, without a run
+    #[cfg(feature = "llama")]
+    #[command(subcommand)]
+    Train(TrainCommand),
+    /// Let a model score ranked responses, and measure how it agrees
+    #[cfg(feature = "llama")]
+    Judge(JudgeArgs),
     /// Let a model write
     #[cfg(feature = "llama")]
     Generate(GenerateArgs),

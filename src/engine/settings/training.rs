@@ -150,3 +150,28 @@ impl Default for DpoSettings {
         }
     }
 }
+
+/// Training adapters of low rank beside frozen weights. Defaults are PEFT's, with all projections.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct LoraSettings {
+    /// Rank of the adapters; 0 trains all weights.
+    pub rank: u32,
+    /// Adapters count alpha over rank.
+    pub alpha: f64,
+    /// Share of what an adapter reads that is dropped while learning.
+    pub dropout: f64,
+    /// Projections with adapters: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj; comma between them.
+    pub targets: String,
+}
+
+impl Default for LoraSettings {
+    fn default() -> Self {
+        LoraSettings {
+            rank: 0,
+            alpha: 16.0,
+            dropout: 0.0,
+            targets: "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj".into(),
+        }
+    }
+}

@@ -20,7 +20,7 @@ use crate::model::pick::Sampling;
 use crate::model::random;
 use crate::model::sampler::{Ask, Flow, Manner, Sampler};
 use crate::model::shape::{Rope, Scaling, Shape};
-use crate::model::weights::{Rounded, Weights};
+use crate::model::weights::{Rounded, TensorSource, Weights};
 
 const PROMPT_TOKENS: usize = 32;
 const REPLY_TOKENS: usize = 128;
@@ -41,6 +41,9 @@ pub struct BenchArgs {
     /// Runs of each; the median is told
     #[arg(long, default_value_t = 5, value_name = "N")]
     pub repeats: usize,
+    /// Leave the optimiser's steps out
+    #[arg(long, hide_short_help = true)]
+    pub no_training: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -59,7 +62,38 @@ pub struct Report {
     /// GB/s of reading memory in order, on all threads.
     pub read_gbytes: f64,
     pub rates: Vec<Rate>,
+    /// Optimiser steps; empty with --no-training.
+    pub training: Vec<Step>,
     pub peak_mib: Option<f64>,
+}
+
+/// One optimiser step.
+#[derive(Debug, Clone, Serialize)]
+pub struct Step {
+    pub what: String,
+    pub milliseconds: f64,
+    pub tokens_per_second: f64,
+    /// Of the projections' arithmetic, there and back.
+    pub gflops: f64,
+}
+
+impl Step {
+    pub fn new(what: String, shape: &Shape, tokens: usize, seconds: f64) -> Step {
+        let tokens = tokens as f64;
+        let gflops = 6.0 * shape.multiply_adds() as f64 * tokens / seconds / 1e9;
+        Step { what, milliseconds: 1e3 * seconds, tokens_per_second: tokens / seconds, gflops }
+    }
+}
+
+/// What is to be trained, and how often.
+#[derive(Clone, Copy)]
+pub struct Training<'a> {
+    pub shape: &'a Shape,
+    pub source: &'a dyn TensorSource,
+    pub rows: usize,
+    pub length: usize,
+    pub threads: usize,
+    pub repeats: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -72,8 +106,11 @@ pub struct Rate {
     pub gbytes: f64,
 }
 
-pub fn bench(args: &BenchArgs, out: &mut impl Write) -> Result<()> {
-    let report = measure(args)?;
+/// Measures optimiser steps: given from outside, because a model knows no training.
+pub type Train<'a> = &'a dyn Fn(Training<'_>) -> Result<Vec<Step>>;
+
+pub fn bench(args: &BenchArgs, train: Train<'_>, out: &mut impl Write) -> Result<()> {
+    let report = measure(args, train)?;
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&report)?)?;
         return Ok(());
@@ -101,15 +138,28 @@ pub fn bench(args: &BenchArgs, out: &mut impl Write) -> Result<()> {
             100.0 * rate.gbytes / report.read_gbytes
         )?;
     }
+    for step in &report.training {
+        writeln!(
+            out,
+            "{:<22} {:>9.0} tokens/s {:>7.1} GFLOP/s ({:>3.0}%) {:>6.0} ms a step",
+            step.what,
+            step.tokens_per_second,
+            step.gflops,
+            100.0 * step.gflops / best,
+            step.milliseconds
+        )?;
+    }
     if let Some(peak) = report.peak_mib {
         writeln!(out, "peak memory {peak:.0} MiB")?;
     }
     Ok(())
 }
 
-pub fn measure(args: &BenchArgs) -> Result<Report> {
+pub fn measure(args: &BenchArgs, train: Train<'_>) -> Result<Report> {
     let (_, settings) = args.machine.settings()?;
     let bf16 = args.machine.dtype == Precision::Bf16;
+    // Before sampling, so that neither holds memory while the other is measured.
+    let training = if args.no_training { Vec::new() } else { training(args, train)? };
     let mut sampler = match &args.model {
         Some(path) => {
             let folder = Folder::open(path)?;
@@ -130,6 +180,7 @@ pub fn measure(args: &BenchArgs) -> Result<Report> {
     for &batch in &args.batch {
         rates.push(decode(&mut sampler, batch, args.repeats)?);
     }
+    rates.push(prefill(&mut sampler, 16, 128, args.repeats)?);
     rates.push(score(&mut sampler, 16, 128, args.repeats)?);
     let (gemm_gflops, kernel_gflops) = sampler.threads.install(|| (gemm_peak(), kernel_peak()));
     Ok(Report {
@@ -141,6 +192,7 @@ pub fn measure(args: &BenchArgs) -> Result<Report> {
         kernel_gflops,
         read_gbytes: sampler.threads.install(read_peak),
         rates,
+        training,
         peak_mib: peak_memory(),
     })
 }
@@ -197,6 +249,47 @@ fn decode(sampler: &mut Sampler, batch: usize, repeats: usize) -> Result<Rate> {
         tokens_per_second: tokens / seconds,
         gflops: flops / seconds / 1e9,
         gbytes: sampler.weights_bytes() as f64 * REPLY_TOKENS as f64 / seconds / 1e9,
+    })
+}
+
+/// Steps of the size at which they were compared with other programs, on f32 weights.
+fn training(args: &BenchArgs, train: Train<'_>) -> Result<Vec<Step>> {
+    let steps = |shape: &Shape, source: &dyn TensorSource| {
+        let (rows, length) = if shape.parameters() < 50_000_000 { (32, 128) } else { (4, 256) };
+        let length = length.min(shape.max_positions);
+        train(Training { shape, source, rows, length, threads: args.machine.threads, repeats: args.repeats })
+    };
+    match &args.model {
+        Some(path) => {
+            let folder = Folder::open(path)?;
+            steps(&folder.shape, &folder)
+        }
+        None => {
+            let shape = bench_shape(&args.shape);
+            steps(&shape, &Weights::random(&shape, 0.02, 1)?)
+        }
+    }
+}
+
+/// Prompts alone: one token is written to each.
+fn prefill(sampler: &mut Sampler, rows: usize, length: usize, repeats: usize) -> Result<Rate> {
+    let manner = Arc::new(Manner { sampling: Sampling::GREEDY, max_tokens: 1, ..Manner::default() });
+    let mut times = Vec::new();
+    for repeat in 0..=repeats {
+        let prompt = |row: usize| text(sampler.shape(), (repeat * 9_000 + row) as u64, length).into();
+        let asks: Vec<Ask> =
+            (0..rows).map(|row| Ask { prompt: prompt(row), manner: Arc::clone(&manner), key: 0 }).collect();
+        let start = Instant::now();
+        sampler.run(&asks, None, |_| Flow::Go)?;
+        times.push(start.elapsed().as_secs_f64());
+    }
+    let seconds = median(&mut times[1..]);
+    let tokens = (rows * length) as f64;
+    Ok(Rate {
+        what: format!("prefill, {rows} × {length}"),
+        tokens_per_second: tokens / seconds,
+        gflops: 2.0 * sampler.shape().multiply_adds() as f64 * tokens / seconds / 1e9,
+        gbytes: sampler.weights_bytes() as f64 * (tokens / 512.0).ceil() / seconds / 1e9,
     })
 }
 

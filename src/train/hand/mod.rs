@@ -1,0 +1,15 @@
+//! The Llama of training on a processor: forward and back by hand over plain slices, no graph.
+//!
+//! It computes what [`Llama`](crate::model::llama::Llama) does under automatic differentiation, and is tested against it.
+//! Texts stand one behind the other without padding; buffers live from step to step; nothing is kept that is cheap to
+//! compute again. In reading order: products, the loops between them, a projection, attention, a layer, the head, a pass.
+
+pub mod product;
+pub mod lanes;
+pub mod scratch;
+pub mod net;
+pub mod projection;
+pub mod attention;
+pub mod layer;
+pub mod head;
+pub mod pass;

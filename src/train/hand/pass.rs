@@ -1,0 +1,212 @@
+//! A whole pass: texts to log-probs of their replies, and from what a loss says of each the way back to the weights.
+
+use anyhow::{Result, ensure};
+use pulp::Arch;
+
+use crate::train::batch::Sequence;
+use crate::train::dropout::Dropout;
+use crate::train::gradient::TokenLogProbs;
+use crate::train::hand::head::Head;
+use crate::train::hand::lanes;
+use crate::train::hand::layer::{Course, Kept};
+use crate::train::hand::net::Net;
+use crate::train::hand::projection::Sums;
+use crate::train::hand::scratch::Scratch;
+use crate::train::parameters::Numbers;
+
+/// How a gradient is computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Manner {
+    /// Of what the layers add.
+    pub dropout: Option<Dropout>,
+    /// Of what the adapters read.
+    pub adapter_dropout: Option<Dropout>,
+    /// Keep each layer's input only and compute the rest again on the way back: a third more time, far less memory.
+    pub recompute: bool,
+}
+
+/// The texts of one pass, one behind the other.
+struct Texts {
+    tokens: Vec<u32>,
+    /// Rows whose next token is to be predicted, and that token.
+    picked: Vec<usize>,
+    targets: Vec<u32>,
+    lengths: Vec<usize>,
+}
+
+impl Texts {
+    fn new(sequences: &[&Sequence]) -> Texts {
+        let mut texts = Texts { tokens: Vec::new(), picked: Vec::new(), targets: Vec::new(), lengths: Vec::new() };
+        for sequence in sequences {
+            let offset = texts.tokens.len();
+            texts.tokens.extend_from_slice(&sequence.tokens[..sequence.positions()]);
+            texts.picked.extend(sequence.reply.clone().map(|at| offset + at - 1));
+            texts.targets.extend_from_slice(&sequence.tokens[sequence.reply.clone()]);
+            texts.lengths.push(sequence.reply.len());
+        }
+        texts
+    }
+
+    fn by_sequence(&self, flat: &[f32]) -> TokenLogProbs {
+        let mut rest = flat;
+        let mut cut = |&length: &usize| {
+            let (own, after) = rest.split_at(length);
+            rest = after;
+            own.to_vec()
+        };
+        self.lengths.iter().map(&mut cut).collect()
+    }
+}
+
+/// The last hidden states of the picked rows, before and after the final norm.
+struct Last {
+    before: Vec<f32>,
+    inverse: Vec<f32>,
+    after: Vec<f32>,
+}
+
+impl Net {
+    fn course(&self, sequences: &[&Sequence], manner: Manner) -> Result<Course<'_>> {
+        let mut texts = Vec::with_capacity(sequences.len());
+        let mut from = 0;
+        for sequence in sequences {
+            let length = sequence.positions();
+            let most = self.shape.max_positions;
+            ensure!(length <= most, "{length} tokens are more than the model's {most}");
+            let beyond = sequence.tokens.iter().find(|&&token| token as usize >= self.shape.vocab);
+            ensure!(beyond.is_none(), "token {beyond:?} is beyond the vocabulary of {}", self.shape.vocab);
+            texts.push(from..from + length);
+            from += length;
+        }
+        ensure!(from > 0, "a batch needs at least one token");
+        let frequencies = self.shape.rope.inverse_frequencies(self.shape.head_dim);
+        let longest = texts.iter().map(|text| text.len()).max().unwrap_or(0);
+        let turns: Vec<(f32, f32)> = (0..longest)
+            .flat_map(|position| {
+                frequencies.iter().map(move |frequency| {
+                    let angle = f64::from(position as f32 * frequency);
+                    (angle.cos() as f32, angle.sin() as f32)
+                })
+            })
+            .collect();
+        let (mut cosines, mut sines) = (Vec::new(), Vec::new());
+        for text in &texts {
+            let own = &turns[..text.len() * frequencies.len()];
+            cosines.extend(own.iter().map(|turn| turn.0));
+            sines.extend(own.iter().map(|turn| turn.1));
+        }
+        let Manner { dropout, adapter_dropout, .. } = manner;
+        Ok(Course { net: self, texts, cosines, sines, dropout, adapter_dropout })
+    }
+
+    fn embed(&self, tokens: &[u32], scratch: &mut Scratch) -> Vec<f32> {
+        let (table, width) = (&self.numbers[self.place.embedding], self.shape.hidden);
+        let mut x = scratch.take(tokens.len() * width);
+        for (row, &token) in x.chunks_exact_mut(width).zip(tokens) {
+            row.copy_from_slice(&table[token as usize * width..][..width]);
+        }
+        x
+    }
+
+    fn last(&self, x: &[f32], picked: &[usize], scratch: &mut Scratch) -> Last {
+        let width = self.shape.hidden;
+        let mut before = scratch.take(picked.len() * width);
+        for (row, &at) in before.chunks_exact_mut(width).zip(picked) {
+            row.copy_from_slice(&x[at * width..][..width]);
+        }
+        let (mut inverse, mut after) = (scratch.take(picked.len()), scratch.take(before.len()));
+        let weight = &self.numbers[self.place.norm];
+        lanes::norm(Arch::new(), &before, weight, self.shape.rms_eps, &mut inverse, &mut after);
+        Last { before, inverse, after }
+    }
+
+    fn head<'a>(&'a self, texts: &'a Texts) -> Head<'a> {
+        Head { weight: &self.numbers[self.place.head], width: self.shape.hidden, targets: &texts.targets }
+    }
+
+    /// Log-probs without a gradient.
+    pub fn log_probs(&self, sequences: &[&Sequence]) -> Result<TokenLogProbs> {
+        let course = self.course(sequences, Manner::default())?;
+        let texts = Texts::new(sequences);
+        Ok(self.with_scratch(|scratch| {
+            let mut x = self.embed(&texts.tokens, scratch);
+            for layer in 0..self.shape.layers {
+                course.forward(layer, &mut x, scratch).give_back(scratch);
+            }
+            let last = self.last(&x, &texts.picked, scratch);
+            let (flat, _) = self.head(&texts).log_probs(&last.after, false, scratch);
+            scratch.give_all([x, last.before, last.inverse, last.after]);
+            texts.by_sequence(&flat)
+        }))
+    }
+
+    /// Log-probs, and the gradient of a loss added to `sum`. `derivative` gets the log-probs and says ∂ loss / ∂ log p of
+    /// every token.
+    pub fn gradient(
+        &self,
+        sequences: &[&Sequence],
+        manner: Manner,
+        derivative: impl FnOnce(&TokenLogProbs) -> TokenLogProbs,
+        sum: &mut Numbers,
+    ) -> Result<TokenLogProbs> {
+        let course = self.course(sequences, manner)?;
+        let texts = Texts::new(sequences);
+        self.with_scratch(|scratch| {
+            let mut x = self.embed(&texts.tokens, scratch);
+            let mut kept = Vec::with_capacity(self.shape.layers);
+            for layer in 0..self.shape.layers {
+                kept.push(if manner.recompute {
+                    let mut input = scratch.take(x.len());
+                    input.copy_from_slice(&x);
+                    course.forward(layer, &mut x, scratch).give_back(scratch);
+                    Memory::Input(input)
+                } else {
+                    Memory::All(course.forward(layer, &mut x, scratch))
+                });
+            }
+            let last = self.last(&x, &texts.picked, scratch);
+            let head = self.head(&texts);
+            let (flat, pieces) = head.log_probs(&last.after, true, scratch);
+            let log_probs = texts.by_sequence(&flat);
+            let coefficients = derivative(&log_probs).concat();
+            ensure!(coefficients.len() == flat.len(), "{} derivatives for {} tokens", coefficients.len(), flat.len());
+            let mut sums = if self.adapters.is_some() { Sums::Adapters(sum) } else { Sums::Base(sum) };
+            let mut by_after = head.gradient(&last.after, &coefficients, pieces, sums.base(self.place.head), scratch);
+            let mut by_before = scratch.zeros(last.before.len());
+            let (before, inverse) = (&last.before, &last.inverse);
+            course.norm_back(self.place.norm, before, inverse, &mut by_after, &mut by_before, &mut sums);
+            // The output of the last layer is needed no more: its gradient takes its place.
+            let mut by_x = x;
+            by_x.fill(0.0);
+            let width = self.shape.hidden;
+            for (row, &at) in by_before.chunks_exact(width).zip(&texts.picked) {
+                by_x[at * width..][..width].copy_from_slice(row);
+            }
+            scratch.give_all([last.before, last.inverse, last.after, by_after, by_before]);
+            for (layer, memory) in kept.into_iter().enumerate().rev() {
+                let kept = match memory {
+                    Memory::All(kept) => kept,
+                    Memory::Input(mut input) => {
+                        let kept = course.forward(layer, &mut input, scratch);
+                        scratch.give(input);
+                        kept
+                    }
+                };
+                course.backward(layer, kept, &mut by_x, &mut sums, scratch);
+            }
+            if let Some(table) = sums.base(self.place.embedding) {
+                for (row, &token) in by_x.chunks_exact(width).zip(&texts.tokens) {
+                    lanes::add(Arch::new(), &mut table[token as usize * width..][..width], row);
+                }
+            }
+            scratch.give(by_x);
+            Ok(log_probs)
+        })
+    }
+}
+
+/// What is remembered of a layer.
+enum Memory {
+    All(Kept),
+    Input(Vec<f32>),
+}
