@@ -35,7 +35,7 @@ fn percentile(values: &mut [f64], share: f64) -> f64 {
 /// A viewer at the end of a growing run: memory, the first frame, and the bytes of a frame after each new step.
 fn live(folder: &RunFolder) {
     let begun = Instant::now();
-    let mut source = Source::open_live(folder.clone());
+    let mut source = Source::open(folder.clone());
     source.poll(4000).unwrap();
     let app = App::new(source, Mode::ReadOnly, Settings::default());
     painted(&app, 120, 40).unwrap();

@@ -7,8 +7,10 @@ pub mod text;
 pub mod recipe;
 pub mod data;
 pub mod microworld;
+pub mod embedded;
 pub mod engine;
 pub mod rehearsal;
+pub mod teacher;
 pub mod tui;
 #[cfg(feature = "llama")]
 pub mod model;
@@ -16,4 +18,6 @@ pub mod model;
 pub mod train;
 #[cfg(feature = "llama")]
 pub mod llama_policy;
+#[cfg(feature = "llama")]
+pub mod forge;
 pub mod cli;

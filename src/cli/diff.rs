@@ -133,6 +133,7 @@ fn results(run: &Opened) -> BTreeMap<String, Value> {
             let by = match duel.by {
                 Referee::Judge => "judge",
                 Referee::Oracle => "oracle",
+                Referee::Teacher => "teacher",
             };
             let count = format!("{}/{}/{}", duel.win, duel.tie, duel.lose);
             results.insert(format!("{name} against {} by {by} (win/tie/lose)", duel.against), json!(count));

@@ -5,7 +5,6 @@
 use std::fmt;
 use std::io;
 
-use crate::engine::overrides::edit_distance;
 use crate::text::visible::visible;
 
 /// Something went wrong.
@@ -96,15 +95,6 @@ fn is_reader_gone(error: &anyhow::Error) -> bool {
     error.downcast_ref::<Failure>() == Some(&Failure::ReaderGone) || error.chain().any(gone)
 }
 
-/// The name that is nearest to a mistyped one, if one is near.
-pub fn nearest<'a>(meant: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let lower = meant.to_lowercase();
-    let known: Vec<&str> = known.into_iter().collect();
-    let begins = known.iter().copied().find(|name| lower.len() > 1 && name.to_lowercase().starts_with(&lower));
-    let (distance, name) = known.iter().map(|name| (edit_distance(&lower, &name.to_lowercase()), *name)).min()?;
-    begins.or((distance <= meant.chars().count().div_ceil(3).max(1)).then_some(name))
-}
-
 #[cfg(test)]
 mod tests {
     use anyhow::Context as _;
@@ -135,15 +125,5 @@ mod tests {
             says.starts_with("selfreward: writing x\n  because: writing x: no space\n  because: no ^[[31m"),
             "{says}"
         );
-    }
-
-    #[test]
-    fn a_near_name_is_found_and_a_far_one_is_not() {
-        let names = ["phi-2", "tiny", "example"];
-        for (typo, meant) in
-            [("phi2", Some("phi-2")), ("exmaple", Some("example")), ("ex", Some("example")), ("zzzzzz", None)]
-        {
-            assert_eq!(nearest(typo, names), meant, "{typo}");
-        }
     }
 }

@@ -84,8 +84,9 @@ fn range(left: Estimate) -> String {
 fn of_note(event: &Event, name: &str) -> Option<String> {
     Some(match event {
         Event::RunStarted(event) => {
+            let recipe = if event.recipe == "self" { String::new() } else { format!(" recipe {},", event.recipe) };
             format!(
-                "run {} started: {} policy, seed {}, to M{}",
+                "run {} started:{recipe} {} policy, seed {}, to M{}",
                 event.name,
                 event.policy,
                 event.seed,
@@ -150,6 +151,7 @@ fn of_note(event: &Event, name: &str) -> Option<String> {
                 format!("paused by the alarm {id}; go on with: selfreward resume {name}")
             }
             PauseReason::Storage { error } => format!("paused, waiting for space: {error}"),
+            PauseReason::Teacher { error } => format!("paused, waiting for the teacher: {error}"),
         },
         Event::Resumed(_) => "going on".into(),
         Event::RequestTaken(event) => format!("{} asked: {}", event.by, event.what),
@@ -159,7 +161,18 @@ fn of_note(event: &Event, name: &str) -> Option<String> {
         Event::Stopped(event) => format!("stopped: {}; go on with: selfreward resume {name}", event.why),
         Event::RunFinished(event) => format!("run finished with {}", event.model),
         Event::Failed(event) => format!("FAILED: {}", event.error),
+        Event::TeacherChanged(event) => format!("the teacher changed from {} to {}", event.was, event.now),
+        Event::CapsChanged(event) => format!("{} changed what the teacher may cost", event.by),
+        Event::JudgesCompared(event) => {
+            let half = event.agreement.pairwise_half.map_or("no pair".into(), |half| format!("{:.1}%", 100.0 * half));
+            format!("{} agrees with {} on {half} of {} pairs", event.judge, event.reference, event.agreement.pairs)
+        }
         Event::SftStep(_)
+        | Event::TeacherAsked(_)
+        | Event::TeacherAnswered(_)
+        | Event::TeacherFailed(_)
+        | Event::DemonstrationMissing(_)
+        | Event::SecondJudged(_)
         | Event::EftJudged(_)
         | Event::PromptWritten(_)
         | Event::PromptRefused(_)

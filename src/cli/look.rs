@@ -6,9 +6,9 @@ use std::path::Path;
 use anyhow::Result;
 use serde_json::json;
 
-use crate::cli::arguments::{DoctorArgs, LookArgs, ReplayArgs, ViewArgs};
+use crate::cli::arguments::{CheckArgs, DoctorArgs, LookArgs, ReplayArgs, ViewArgs};
 use crate::cli::failure::Failure;
-use crate::cli::open;
+use crate::cli::{open, simulate};
 use crate::cli::output::Output;
 use crate::run::folder::RunFolder;
 use crate::tui::doctor::{Surroundings, doctor as examine};
@@ -24,7 +24,10 @@ pub fn watch(root: &Path, args: &LookArgs, output: &mut Output) -> Result<()> {
     look(open::find(root, &args.run)?, Mode::ReadOnly, &args.view, output)
 }
 
-pub fn check(root: &Path, args: &LookArgs, output: &mut Output) -> Result<()> {
+pub fn check(root: &Path, args: &CheckArgs, output: &mut Output) -> Result<()> {
+    if let Some(looks_at) = args.simulate {
+        return simulate::simulate(root, &args.run, looks_at, output);
+    }
     look(open::find(root, &args.run)?, Mode::Check, &args.view, output)
 }
 

@@ -10,10 +10,12 @@ use clap::{CommandFactory, Parser};
 pub mod alerts;
 pub mod arguments;
 pub mod config;
+pub mod demo;
 pub mod diff;
 pub mod export;
 pub mod failure;
-pub mod filter;
+#[cfg(feature = "llama")]
+pub mod forge;
 #[cfg(feature = "llama")]
 pub mod judge;
 pub mod lines;
@@ -28,6 +30,7 @@ pub mod report;
 pub mod requests;
 pub mod settings;
 pub mod shell;
+pub mod simulate;
 pub mod start;
 pub mod status;
 pub mod steps;
@@ -69,6 +72,7 @@ fn run(arguments: Arguments, output: &mut Output) -> anyhow::Result<()> {
     let root = || open::root(runs.as_deref());
     match command {
         Command::Run(args) => start::run(&root()?, &args, output),
+        Command::Demo(args) => demo::demo(&root()?, &args, output),
         Command::Resume(args) => start::resume(&root()?, &args, output),
         Command::Attach(args) => look::attach(&root()?, &args, output),
         Command::Watch(args) => look::watch(&root()?, &args, output),
@@ -97,6 +101,8 @@ fn run(arguments: Arguments, output: &mut Output) -> anyhow::Result<()> {
         Command::Bench(args) => model::measure(&args, output),
         #[cfg(feature = "llama")]
         Command::Model(command) => model::model(&command, output),
+        #[cfg(feature = "llama")]
+        Command::Forge(args) => forge::forge(&args, output),
         Command::Engine(args) => start::engine(&args),
         Command::Gate(args) => requests::gate(&root()?, &args, output),
         // What is left are requests to the engine.

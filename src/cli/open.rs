@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 
-use crate::cli::failure::{Failure, nearest};
+use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::run::entry::{Entry, Stamp};
 use crate::run::facts::Facts;
@@ -17,6 +17,7 @@ use crate::run::ids::Seq;
 use crate::run::journal::{Damage, Found, Tail};
 use crate::run::lookup::Lookup;
 use crate::run::view::{RunView, State};
+use crate::text::nearest::nearest;
 
 /// Runs that come with the program.
 const EXAMPLES: [&str; 2] = ["example", "example-collapsed"];
@@ -188,6 +189,12 @@ impl Opened {
         }
         Ok(entries)
     }
+}
+
+/// A name for a run that nobody has named.
+pub fn name_by_date(kind: &str) -> String {
+    // `2026-11-21T14:02:11` without what a name may not hold.
+    format!("{kind}-{}", now().to_string()[..19].replace(['T', ':'], "-"))
 }
 
 /// The present moment. Commands may read the clock; what they read of a run must not.

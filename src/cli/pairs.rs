@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use crate::cli::arguments::PairsArgs;
 use crate::cli::failure::Failure;
-use crate::cli::filter::{Filter, sign_name};
 use crate::cli::open::{self, Opened};
 use crate::cli::output::Output;
 use crate::run::event::Outcome;
+use crate::run::filter::{Filter, Row, sign_name};
 use crate::run::ids::{PromptId, Seq};
 use crate::run::lookup::Entries;
 use crate::run::view::PairView;
@@ -32,7 +32,7 @@ pub struct PairTexts {
 }
 
 pub fn pairs(root: &Path, args: &PairsArgs, output: &mut Output) -> Result<()> {
-    let filter = args.filter.as_deref().map_or(Ok(Filter::default()), Filter::read).map_err(Failure::usage)?;
+    let filter = read_filter(args.filter.as_deref().unwrap_or_default())?;
     let opened = open::open(root, &args.run, output)?;
     let selected = select(&opened, &filter)?;
     let ids: Vec<PromptId> = selected.iter().map(|(id, _)| *id).collect();
@@ -70,6 +70,11 @@ pub fn pairs(root: &Path, args: &PairsArgs, output: &mut Output) -> Result<()> {
     output.table(&table)
 }
 
+/// A filter as somebody wrote it.
+pub fn read_filter(text: &str) -> Result<Filter> {
+    Filter::parse(text).map_err(|fault| Failure::usage(fault.to_string()))
+}
+
 /// The pairs that a filter takes, in the order of the run.
 pub fn select<'a>(opened: &'a Opened, filter: &Filter) -> Result<Vec<(PromptId, &'a PairView)>> {
     let all = || opened.view.rounds.iter().flat_map(|round| round.pairs());
@@ -77,9 +82,12 @@ pub fn select<'a>(opened: &'a Opened, filter: &Filter) -> Result<Vec<(PromptId, 
         true => texts_of(opened, &all().map(|(id, _)| id).collect::<Vec<_>>())?,
         false => HashMap::new(),
     };
-    let takes = |(id, pair): &(PromptId, &PairView)| {
-        let texts = texts.get(id).map_or([""; 3], |texts| [&texts.prompt, &texts.chosen, &texts.rejected]);
-        filter.takes(*id, pair, &texts)
+    let takes = |(id, _): &(PromptId, &PairView)| {
+        let holds = |wanted: &str| {
+            let texts = texts.get(id).map_or([""; 3], |texts| [&texts.prompt, &texts.chosen, &texts.rejected]);
+            texts.iter().any(|text| text.to_lowercase().contains(wanted))
+        };
+        Row::of(&opened.view, *id).is_some_and(|row| filter.admits(row, holds))
     };
     Ok(all().filter(takes).collect())
 }

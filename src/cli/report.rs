@@ -172,6 +172,7 @@ fn models(run: &Opened) -> Html {
                 match duel.by {
                     Referee::Judge => "judge, both orders",
                     Referee::Oracle => "exact oracle",
+                    Referee::Teacher => "teacher, both orders",
                 }
                 .into(),
                 u64::from(duel.win).into(),

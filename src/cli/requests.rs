@@ -9,8 +9,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::cli::arguments::{After, Command as Asked, DecideArgs, GateArgs, Reason, RequestArgs};
-use crate::cli::failure::{Failure, nearest};
-use crate::cli::filter::Filter;
+use crate::cli::failure::Failure;
 use crate::cli::open::{self, Opened};
 use crate::cli::output::Output;
 use crate::cli::pairs;
@@ -19,6 +18,7 @@ use crate::run::event::{Event, VetoReason};
 use crate::run::folder::host_name;
 use crate::run::ids::{PromptId, RequestId};
 use crate::run::journal::{Found, Tail};
+use crate::text::nearest::nearest;
 
 /// How often the journal is looked at while an answer is awaited.
 const LOOK: Duration = Duration::from_millis(50);
@@ -44,6 +44,16 @@ pub fn request(root: &Path, asked: Asked, output: &mut Output) -> Result<()> {
                 Ok(Command::Rollback { to: args.to, set: args.set })
             };
             (args.request, Box::new(make))
+        }
+        Asked::Spend(args) => {
+            if args.calls.is_none() && args.tokens.is_none() && args.cost.is_none() {
+                return Err(Failure::usage("say what may be spent: --calls N, --tokens N or --cost AMOUNT"));
+            }
+            if args.cost.is_some_and(|cost| !cost.is_finite() || cost < 0.0) {
+                return Err(Failure::usage("--cost is an amount of money, 0 or more"));
+            }
+            let micros = args.cost.map(|cost| (cost * 1e6).round() as u64);
+            plain(args.request, Command::Spend { calls: args.calls, tokens: args.tokens, micros })
         }
         Asked::Keep(args) => decide(args, Choice::Keep, None),
         Asked::Veto(args) => decide(args.decide, Choice::Veto, args.reason.map(reason)),
@@ -150,7 +160,7 @@ fn decide(args: DecideArgs, choice: Choice, reason: Option<VetoReason>) -> (Requ
     let make = move |opened: &Opened| {
         let pairs = match &filter {
             Some(text) => {
-                let wanted = Filter::read(text).map_err(Failure::usage)?;
+                let wanted = pairs::read_filter(text)?;
                 // Decisions are taken for the iteration under way only; the filter need not say so.
                 let now = opened.view.iteration;
                 let pairs: Vec<PromptId> = pairs::select(opened, &wanted)?

@@ -13,9 +13,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::cli::arguments::{Preset, SettingArgs};
-use crate::cli::failure::{Failure, nearest};
+use crate::cli::failure::Failure;
 use crate::engine::overrides;
 use crate::engine::settings::Settings;
+use crate::text::nearest::nearest;
 
 /// The name of a settings file, in the working folder and in the user's.
 pub const FILE: &str = "selfreward.toml";
@@ -146,6 +147,7 @@ fn flags(args: &SettingArgs) -> Result<Vec<(&'static str, String)>, String> {
     add("--seed", "run.seed", args.seed.map(|seed| seed.to_string()));
     add("--iterations", "run.iterations", args.iterations.map(|iterations| iterations.to_string()));
     add("--policy", "run.policy", args.policy.map(|policy| policy.0.name().to_string()));
+    add("--recipe", "run.recipe", args.recipe.map(|recipe| recipe.0.name().to_string()));
     add("--device", "model.device", args.device.clone());
     add("--story", "rehearsal.story", args.story.clone());
     match args.gate.as_deref().map(|gate| gate.split_once(':').unwrap_or((gate, ""))) {
@@ -174,6 +176,11 @@ fn meaningless(settings: &Settings) -> Vec<String> {
     must(settings.candidates.n >= 2, "candidates.n must be at least 2: a pair has two sides".into());
     let share = settings.data.held_out_share;
     must((0.0..1.0).contains(&share), format!("data.held_out_share must be from 0 to less than 1, not {share}"));
+    if settings.asks_teacher()
+        && let Err(why) = settings.teacher.check()
+    {
+        must(false, why);
+    }
     let device = settings.model.device.as_str();
     let numbered = device.strip_prefix("cuda:").is_some_and(|number| number.parse::<u32>().is_ok());
     must(

@@ -1,6 +1,6 @@
 //! Starts engines: `run`, `resume`, and the hidden `engine`, which is what a detached process does.
 
-use std::io::IsTerminal;
+use std::io::{BufRead, IsTerminal};
 use std::path::Path;
 use std::process::Child;
 use std::sync::Arc;
@@ -19,9 +19,10 @@ use crate::cli::{look, open, requests, settings};
 use crate::engine::drive::Ended;
 use crate::engine::launch;
 use crate::engine::materials::Materials;
-use crate::engine::policy::Policy;
+use crate::engine::policy::{Policy, Teacher};
 use crate::engine::recorder::Signals;
 use crate::engine::settings::{PolicyKind, Settings};
+use crate::engine::teaching::estimate::{estimate, in_words};
 use crate::rehearsal::Rehearsal;
 use crate::run::command::{Command, Outbox, StopWhen};
 use crate::run::entry::Entry;
@@ -29,6 +30,7 @@ use crate::run::event::{Event, Level};
 use crate::run::folder::RunFolder;
 use crate::run::journal::{Found, Tail};
 use crate::run::view::{RunView, State};
+use crate::teacher::Client;
 
 /// How often a follower looks for new lines.
 const LOOK: Duration = Duration::from_millis(50);
@@ -37,22 +39,56 @@ const FIRST_LINE: Duration = Duration::from_secs(60);
 
 /// Begins a new run.
 pub fn run(root: &Path, args: &RunArgs, output: &mut Output) -> Result<()> {
-    let gathered = settings::gather(&args.settings)?;
-    let settings = gathered.settings;
-    let name = match &args.name {
-        Some(name) => name.clone(),
-        // `2026-11-21T14:02:11` without what a name may not hold.
-        None => format!("{}-{}", settings.run.policy.name(), open::now().to_string()[..19].replace(['T', ':'], "-")),
-    };
-    crate::run::folder::check_name(&name).map_err(Failure::usage)?;
+    let settings = settings::gather(&args.settings)?.settings;
+    let name = args.name.clone().unwrap_or_else(|| open::name_by_date(settings.run.policy.name()));
+    begin(root, &name, settings, &args.engine, args.yes, output)
+}
+
+/// The same with settings that are known. `agreed`: nobody needs to be asked whether a teacher may be paid.
+pub fn begin(
+    root: &Path,
+    name: &str,
+    settings: Settings,
+    engine: &EngineArgs,
+    agreed: bool,
+    output: &mut Output,
+) -> Result<()> {
+    crate::run::folder::check_name(name).map_err(Failure::usage)?;
     // What cannot be read is better known before there is a folder.
     let materials = Materials::read(&settings)?;
     for remark in &materials.remarks {
         output.remark(remark);
     }
     check_policy(&settings)?;
-    let folder = launch::create(root, &name, &settings)?;
-    go(&folder, &args.engine, output)
+    if settings.asks_teacher() {
+        // A key that cannot be read, too, is better known now.
+        Client::new(&settings.teacher)?;
+        confirm(&settings, &materials, agreed, output)?;
+    }
+    let folder = launch::create(root, name, &settings)?;
+    go(&folder, engine, output)
+}
+
+/// Says what the teacher will be asked and may cost, and begins only when somebody agrees.
+fn confirm(settings: &Settings, materials: &Materials, yes: bool, output: &mut Output) -> Result<()> {
+    for line in in_words(&estimate(settings, materials), settings) {
+        output.remark(&line);
+    }
+    if yes {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return Err(Failure::usage(
+            "nobody is here to agree to what the teacher may cost: this is no terminal. Read the lines above and start again with --yes",
+        ));
+    }
+    output.remark("start? [y/N]");
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    if !["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
+        return Err(Failure::usage("not started: nothing was sent and nothing was written"));
+    }
+    Ok(())
 }
 
 /// Unpauses a living engine, or goes on with an interrupted run.
@@ -203,7 +239,8 @@ fn foreground(folder: &RunFolder, fail_on: Option<FailOn>, output: &mut Output) 
             }
         }
     });
-    let (ended, view) = launch::engine(folder, &mut make_policy, caught.signals.clone(), listener)?;
+    let (ended, view) =
+        launch::engine_with_teacher(folder, &mut make_policy, &mut make_teacher, caught.signals.clone(), listener)?;
     output.finish()?;
     if failed.load(Ordering::Relaxed) {
         return alerts::fail_on(&view, fail_on);
@@ -216,7 +253,9 @@ pub fn engine(args: &EngineProcessArgs) -> Result<()> {
     launch::leave_terminal()?;
     let caught = catch_signals()?;
     let folder = RunFolder::at(&args.folder);
-    let (ended, _) = launch::engine(&folder, &mut make_policy, caught.signals.clone(), Box::new(|_, _| {}))?;
+    let listener = Box::new(|_: &Entry, _: &RunView| {});
+    let (ended, _) =
+        launch::engine_with_teacher(&folder, &mut make_policy, &mut make_teacher, caught.signals.clone(), listener)?;
     caught.end(&ended)
 }
 
@@ -262,18 +301,21 @@ fn check_policy(settings: &Settings) -> Result<()> {
         PolicyKind::Llama if !cfg!(feature = "llama") => Err(Failure::usage(
             "this program was built without the model (feature `llama`); try the scripted one: selfreward run --policy rehearsal",
         )),
-        PolicyKind::Llama if settings.model.base.is_none() => Err(Failure::usage(
-            "no base model is named: give a Hugging Face folder with --set model.base=DIR, or try the scripted policy: --policy rehearsal",
-        )),
         PolicyKind::Llama => Ok(()),
     }
+}
+
+fn make_teacher(settings: &Settings) -> Result<Arc<dyn Teacher>> {
+    Ok(Arc::new(Client::new(&settings.teacher)?))
 }
 
 fn make_policy(settings: &Settings, materials: &Materials) -> Result<Box<dyn Policy>> {
     check_policy(settings)?;
     #[cfg(feature = "llama")]
-    if let (PolicyKind::Llama, Some(base)) = (settings.run.policy, &settings.model.base) {
-        return Ok(Box::new(crate::llama_policy::LlamaPolicy::new(settings, Path::new(base))?));
+    if settings.run.policy == PolicyKind::Llama {
+        let base = settings.model.base.as_ref().map(Path::new).or(materials.base.as_deref());
+        let Some(base) = base else { bail!("there is no base model: name one with --set model.base=DIR") };
+        return Ok(Box::new(crate::llama_policy::LlamaPolicy::new(settings, base)?));
     }
     let policy = Rehearsal::new(settings.rehearsal.clone(), settings.run.seed, materials.prompts.clone());
     Ok(Box::new(policy))

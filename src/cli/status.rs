@@ -200,7 +200,7 @@ fn why(state: &State) -> Option<String> {
     match state {
         State::Paused(PauseReason::Asked) => Some("asked".into()),
         State::Paused(PauseReason::Alarm { id }) => Some(format!("alarm {id}")),
-        State::Paused(PauseReason::Storage { error }) => Some(error.clone()),
+        State::Paused(PauseReason::Storage { error } | PauseReason::Teacher { error }) => Some(error.clone()),
         State::Stopped(why) | State::Failed(why) => Some(why.clone()),
         State::Fresh | State::Running | State::Waiting | State::Finished => None,
     }

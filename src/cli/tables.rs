@@ -5,10 +5,10 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use crate::cli::filter::sign_name;
 use crate::cli::open::Opened;
 use crate::cli::pairs::{PairTexts, texts_of};
 use crate::run::event::{Decision, Event, Outcome};
+use crate::run::filter::sign_name;
 use crate::run::ids::{Model, PromptId};
 use crate::run::number::Num;
 use crate::run::reasons::{Ended, Scored};

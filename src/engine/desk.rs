@@ -4,9 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::run::event::{Event, TrainingSetFixed, Verdict};
+use crate::engine::policy::Taught;
+use crate::run::event::{self, Event, TrainingSetFixed, Verdict};
 use crate::run::ids::{Model, PromptId};
-use crate::run::reasons::{Ended, Scored};
+use crate::run::reasons::{Ended, Scored, Unscored};
 
 /// A candidate with its judgements.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +54,14 @@ pub struct Desk {
     pub held_out_scores: BTreeMap<(Model, u32, u32), Vec<Scored>>,
     /// By model, opponent, item and whether the model's answer came first.
     pub duels: BTreeMap<(Model, Model, u32, bool), Verdict>,
+    /// The same as a teacher judged them.
+    pub teacher_duels: BTreeMap<(Model, Model, u32, bool), Verdict>,
+    /// A second judge's scores: by judge and what was judged, in the order of samples.
+    pub second: BTreeMap<(String, event::Judged), Vec<Scored>>,
+    /// Prompts of the iteration without a demonstration, by number.
+    pub undemonstrated: BTreeMap<u32, Unscored>,
+    /// What was paid for in the stage under way, by the request's key.
+    pub taught: BTreeMap<String, Taught>,
     /// Held-out measures of trainings at their steps.
     pub held_out_progress: Vec<(Model, u64, f64)>,
     /// Attempt at which each accepted prompt was written.
@@ -110,8 +119,27 @@ impl Desk {
                 self.held_out.insert((event.model, tenths(event.temperature), event.item), answer);
             }
             Event::Duelled(event) => {
-                self.duels.insert((event.model, event.against, event.item, event.first), event.verdict);
+                let duels = if event.judge.is_some() { &mut self.teacher_duels } else { &mut self.duels };
+                duels.insert((event.model, event.against, event.item, event.first), event.verdict);
             }
+            Event::SecondJudged(event) => {
+                self.second.entry((event.judge.clone(), event.of)).or_default().push(event.score);
+            }
+            Event::DemonstrationMissing(event) => {
+                self.undemonstrated.insert(event.prompt.number, event.why);
+            }
+            Event::TeacherAnswered(event) => {
+                let taught = Taught {
+                    text: event.text.clone(),
+                    finish: event.finish,
+                    usage: event.metered.then_some((event.tokens_in, event.tokens_out)),
+                    version: event.version.clone(),
+                    took_ms: event.took_ms,
+                };
+                self.taught.insert(event.key.clone(), taught);
+            }
+            // What was answered has been used by then.
+            Event::StageFinished(_) => self.taught.clear(),
             Event::DpoStep(event) => {
                 if let Some(value) = event.held_out_accuracy {
                     self.held_out_progress.push((event.model, event.step, value.0));
@@ -126,6 +154,8 @@ impl Desk {
                 self.held_out.retain(|(model, ..), _| !gone(model));
                 self.held_out_scores.retain(|(model, ..), _| !gone(model));
                 self.duels.retain(|(model, ..), _| !gone(model));
+                self.teacher_duels.retain(|(model, ..), _| !gone(model));
+                self.taught.clear();
                 self.held_out_progress.retain(|(model, ..)| !gone(model));
                 self.clear_iteration();
                 self.iteration = kept;
@@ -150,6 +180,8 @@ impl Desk {
         self.candidates.clear();
         self.training = None;
         self.references.clear();
+        self.second.retain(|(_, of), _| matches!(of, event::Judged::HeldOut { .. }));
+        self.undemonstrated.clear();
         self.paired = 0;
     }
 }

@@ -3,15 +3,17 @@
 //! What has been done is read from the view alone, so that a fresh start, a resume after a crash and a rollback are one path.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
 use crate::engine::desk::Desk;
 use crate::engine::materials::Materials;
 use crate::engine::plan::plan;
-use crate::engine::policy::{Flow, Judge, Policy};
+use crate::engine::policy::{Flow, Judge, Policy, Teacher};
 use crate::engine::recorder::{Leaving, Recorder};
 use crate::engine::settings::Settings;
+use crate::engine::teaching::settings::Recipe;
 use crate::recipe::seeds::Seed;
 use crate::run::command::StopWhen;
 use crate::run::event::*;
@@ -30,7 +32,10 @@ pub enum Ended {
 pub struct Engine {
     pub(super) recorder: Recorder,
     pub(super) policy: Box<dyn Policy>,
+    /// The model's own judge.
     pub(super) judge: Box<dyn Judge>,
+    /// Somebody outside, where the recipe asks for one.
+    pub(super) teacher: Option<Arc<dyn Teacher>>,
     pub(super) settings: Settings,
     pub(super) materials: Materials,
     /// Which weights the policy holds: a folder of the run, or none for the base.
@@ -42,10 +47,11 @@ impl Engine {
         recorder: Recorder,
         policy: Box<dyn Policy>,
         judge: Box<dyn Judge>,
+        teacher: Option<Arc<dyn Teacher>>,
         settings: Settings,
         materials: Materials,
     ) -> Engine {
-        Engine { recorder, policy, judge, settings, materials, loaded: None }
+        Engine { recorder, policy, judge, teacher, settings, materials, loaded: None }
     }
 
     /// Works until the run is finished, stopped or failed. The last word is in the journal.
@@ -142,10 +148,12 @@ impl Engine {
     fn total(&self, planned: Planned) -> u64 {
         let desk = &self.recorder.desk;
         let prompts = desk.prompts.len() as u64;
-        let candidates = prompts * u64::from(self.settings.candidates.n);
+        let demo = self.settings.run.recipe == Recipe::TeacherDemo;
+        let candidates = prompts * u64::from(self.settings.own_candidates() + u32::from(demo));
+        let judges = 1 + u64::from(self.settings.teacher_judges() && self.settings.teacher.compare);
         match planned.stage {
             Stage::Candidates => candidates,
-            Stage::Judge => candidates * u64::from(self.settings.judge.samples),
+            Stage::Judge => candidates * u64::from(self.settings.judge.samples) * judges,
             Stage::Pairs => prompts,
             _ => planned.total,
         }

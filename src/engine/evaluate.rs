@@ -11,7 +11,7 @@ use crate::engine::plan::{instructions, judges, opponents, ranked_sets};
 use crate::engine::policy::{Ask, Flow, JudgeAsk, Judgement, Reply, Sampling};
 use crate::engine::seat::InOrder;
 use crate::recipe::agreement::{AgreementSettings, Response, agreement};
-use crate::recipe::head_to_head::{Duel, duel_prompt, first_place_share, flip_consistency, head_to_head, read_verdict};
+use crate::recipe::head_to_head::{Duel, Graded, by_grades, duel_prompt, first_place_share, flip_consistency, head_to_head, read_verdict};
 use crate::recipe::held_out;
 use crate::recipe::judge::{Pooled, pool};
 use crate::recipe::seeds::Seed;
@@ -40,6 +40,15 @@ impl Engine {
             if step(self, iteration, model, seed)? == Flow::Stop {
                 return Ok(Flow::Stop);
             }
+        }
+        if self.settings.teacher_holds_out()
+            && model == Model::Baseline
+            && self.teacher_held_out(iteration)? == Flow::Stop
+        {
+            return Ok(Flow::Stop);
+        }
+        if self.settings.teacher_duels() && self.teacher_duels(iteration, model)? == Flow::Stop {
+            return Ok(Flow::Stop);
         }
         if self.recorder.view.model(model).is_none_or(|view| view.evaluated.is_none()) {
             let (head_to_head, duels) = self.head_to_heads(model);
@@ -118,9 +127,12 @@ impl Engine {
 
     /// Compares this model's answers at the lower temperature with its opponents', in both orders, by this model's own judgement.
     fn duel(&mut self, iteration: u32, model: Model, seed: Seed) -> Result<Flow> {
+        if !self.settings.eval.head_to_head {
+            return Ok(Flow::Go);
+        }
         let mut places = Vec::new();
         let mut asks = Vec::new();
-        for against in opponents(&self.settings, model) {
+        for against in opponents(model) {
             for item in 0..instructions(&self.settings, &self.materials) as u32 {
                 let (Some(own), Some(other)) = (self.answer_of(model, item), self.answer_of(against, item)) else {
                     continue;
@@ -152,13 +164,14 @@ impl Engine {
         let mut make = |index: usize, reply: Reply| {
             let (against, item, first) = places[index];
             let verdict = read_verdict(&reply.text);
-            Duelled { iteration, model, against, item, first, reply: reply.text, verdict }.into()
+            let judge = None;
+            Duelled { iteration, model, against, item, first, judge, reply: reply.text, verdict }.into()
         };
         let mut seat = InOrder::new(&mut self.recorder, &mut make, &|_| None);
         self.policy.reply(&asks, &mut seat)
     }
 
-    fn answer_of(&self, model: Model, item: u32) -> Option<&HeldOutAnswer> {
+    pub(super) fn answer_of(&self, model: Model, item: u32) -> Option<&HeldOutAnswer> {
         self.desk().held_out.get(&(model, tenths(TEMPERATURES[0]), item))
     }
 
@@ -261,9 +274,8 @@ impl Engine {
     fn head_to_heads(&self, model: Model) -> (Vec<HeadToHead>, [(&'static str, Option<f64>); 3]) {
         let mut results = Vec::new();
         let (mut verdicts, mut consistency, mut firsts) = (0usize, Vec::new(), Vec::new());
-        for against in opponents(&self.settings, model) {
-            let mut duels = Vec::new();
-            let (mut win, mut tie, mut lose) = (0, 0, 0);
+        for against in opponents(model) {
+            let (mut duels, mut taught, mut graded) = (Vec::new(), Vec::new(), Vec::new());
             for item in 0..instructions(&self.settings, &self.materials) as u32 {
                 let (Some(own), Some(other)) = (self.answer_of(model, item), self.answer_of(against, item)) else {
                     continue;
@@ -272,25 +284,24 @@ impl Engine {
                 if let (Some(forward), Some(backward)) = (verdict(true), verdict(false)) {
                     duels.push(Duel { answer: &own.text, answer_against: &other.text, forward, backward });
                 }
-                if let (Some(own), Some(other)) = (own.oracle, other.oracle) {
-                    match own.total_cmp(&other) {
-                        std::cmp::Ordering::Greater => win += 1,
-                        std::cmp::Ordering::Equal => tie += 1,
-                        std::cmp::Ordering::Less => lose += 1,
-                    }
+                let verdict = |first| self.desk().teacher_duels.get(&(model, against, item, first)).copied();
+                if let (Some(forward), Some(backward)) = (verdict(true), verdict(false)) {
+                    taught.push(Duel { answer: &own.text, answer_against: &other.text, forward, backward });
+                }
+                if let (Some(grade), Some(grade_against)) = (own.oracle, other.oracle) {
+                    graded.push(Graded { answer: &own.text, grade, answer_against: &other.text, grade_against });
                 }
             }
-            if duels.is_empty() {
-                continue;
+            results.extend(by_grades(&graded, against));
+            if !duels.is_empty() {
+                verdicts += duels.len();
+                consistency.extend(flip_consistency(&duels));
+                firsts.extend(first_place_share(&duels));
+                results.push(head_to_head(&duels, against, Referee::Judge));
             }
-            let judged = head_to_head(&duels, against, Referee::Judge);
-            verdicts += duels.len();
-            consistency.extend(flip_consistency(&duels));
-            firsts.extend(first_place_share(&duels));
-            if win + tie + lose > 0 {
-                results.push(HeadToHead { by: Referee::Oracle, win, tie, lose, unparsed: 0, ..judged.clone() });
+            if !taught.is_empty() {
+                results.push(head_to_head(&taught, against, Referee::Teacher));
             }
-            results.push(judged);
         }
         let values = [
             ("duels", (verdicts > 0).then_some(verdicts as f64)),

@@ -4,10 +4,11 @@ use anyhow::Result;
 
 use crate::engine::desk::{Candidate, Desk};
 use crate::engine::drive::Engine;
-use crate::engine::policy::{Flow, JudgeAsk, Judgement};
+use crate::engine::policy::{Flow, Judge, JudgeAsk, Judgement};
 use crate::engine::seat::InOrder;
+use crate::engine::teaching::settings::Recipe;
 use crate::recipe::judge::{Pooled, pool};
-use crate::recipe::pairs::{self, Choice, choose_pair, cut_low_policy_margins, noisy_pairs};
+use crate::recipe::pairs::{self, Choice, choose_pair, cut_low_policy_margins, demonstrated, noisy_pairs};
 use crate::recipe::phrases::grown;
 use crate::recipe::spread::{count_words, length_rho_within};
 use crate::recipe::statistics;
@@ -39,6 +40,7 @@ impl Engine {
             }
         }
         self.hold(Model::M(iteration))?;
+        let mut teacher = if self.settings.teacher_judges() { Some(self.teacher_judge()?) } else { None };
         let mut make = |index: usize, judgement: Judgement| {
             let (prompt, candidate, sample) = places[index];
             let Judgement { reply, score, span, truncated, contradicts } = judgement;
@@ -46,7 +48,15 @@ impl Engine {
         };
         let place = |index: usize| places.get(index).map(|&(prompt, candidate, _)| (prompt, candidate));
         let mut seat = InOrder::new(&mut self.recorder, &mut make, &place);
-        if self.judge.judge(self.policy.as_mut(), &asks, &mut seat)? == Flow::Stop {
+        let judged = match &mut teacher {
+            Some(teacher) => teacher.judge(self.policy.as_mut(), &asks, &mut seat)?,
+            None => self.judge.judge(self.policy.as_mut(), &asks, &mut seat)?,
+        };
+        if judged == Flow::Stop {
+            return Ok(Flow::Stop);
+        }
+        let compares = teacher.is_some() && self.settings.teacher.compare;
+        if compares && self.second_opinion(iteration)? == Flow::Stop {
             return Ok(Flow::Stop);
         }
         self.measure_judgements(iteration)?;
@@ -89,13 +99,15 @@ impl Engine {
 
     fn decide_pairs(&self, iteration: u32) -> Vec<Event> {
         let desk = self.desk();
+        let demo = self.settings.run.recipe == Recipe::TeacherDemo;
         let pooled: Vec<Vec<Pooled>> =
             desk.candidates.iter().map(|all| all.iter().map(|candidate| self.pooled(candidate)).collect()).collect();
         let mut choices: Vec<Result<Choice, NoPair>> = desk
             .candidates
             .iter()
             .zip(&pooled)
-            .map(|(candidates, pooled)| {
+            .zip(0..)
+            .map(|((candidates, pooled), number)| {
                 let candidates: Vec<pairs::Candidate> = candidates
                     .iter()
                     .zip(pooled)
@@ -106,7 +118,11 @@ impl Engine {
                         ended: candidate.ended,
                     })
                     .collect();
-                choose_pair(&candidates, &self.settings.pairs)
+                match (demo, candidates.as_slice()) {
+                    (false, all) => choose_pair(all, &self.settings.pairs),
+                    (true, [own, taught]) => demonstrated(own, taught, &self.settings.pairs),
+                    (true, _) => Err(NoPair::NoDemonstration { why: self.why_no_demonstration(number) }),
+                }
             })
             .collect();
         let margins: Vec<Option<f64>> = choices
@@ -138,7 +154,7 @@ impl Engine {
                 (Ok(choice), Some(facts)) => {
                     let suspicion = suspicion(&facts, &usual, &self.settings.suspicion);
                     let words = |side: &Side| side.text.split_whitespace().count().max(1) as f64;
-                    let score = |at: usize| means[at].unwrap_or_default();
+                    let score = |at: usize| means[at];
                     PairSelected {
                         id,
                         chosen: choice.chosen as u32,
@@ -173,7 +189,7 @@ impl Engine {
             chosen_texts.push(chosen.text.as_str());
             rejected_texts.push(rejected.text.as_str());
         }
-        let margins: Vec<f64> = pooled.iter().map(|(margin, ..)| *margin).collect();
+        let margins: Vec<f64> = pooled.iter().map(|(margin, ..)| *margin).filter(|margin| !margin.is_nan()).collect();
         let values = [
             ("mean_margin", statistics::mean(&margins)),
             ("length_ratio", statistics::mean(&ratios)),

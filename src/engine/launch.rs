@@ -6,6 +6,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -14,7 +15,7 @@ use crate::engine::desk::Desk;
 use crate::engine::drive::{Ended, Engine};
 use crate::engine::materials::Materials;
 use crate::engine::plan::plan;
-use crate::engine::policy::{Judge, Policy};
+use crate::engine::policy::{Judge, Policy, Teacher};
 use crate::engine::recorder::{Listener, Recorder, Signals};
 use crate::engine::self_judge::SelfJudge;
 use crate::engine::settings::{JudgeKind, Settings};
@@ -27,6 +28,9 @@ use crate::run::view::{RunView, State};
 
 /// Makes the model that a run asks for. The engine does not know which kinds there are.
 pub type MakePolicy<'a> = &'a mut dyn FnMut(&Settings, &Materials) -> Result<Box<dyn Policy>>;
+
+/// Makes the teacher that a run asks for, key and all.
+pub type MakeTeacher<'a> = &'a mut dyn FnMut(&Settings) -> Result<Arc<dyn Teacher>>;
 
 /// Makes the folder of a new run with its configuration.
 pub fn create(root: &Path, name: &str, settings: &Settings) -> Result<RunFolder> {
@@ -44,10 +48,22 @@ pub fn create(root: &Path, name: &str, settings: &Settings) -> Result<RunFolder>
     Ok(folder)
 }
 
-/// Runs the engine in this process until the run is finished, stopped or failed.
+/// Runs the engine in this process until the run is finished, stopped or failed. It has no teacher.
 pub fn engine(
     folder: &RunFolder,
     make_policy: MakePolicy,
+    signals: Signals,
+    listener: Listener,
+) -> Result<(Ended, RunView)> {
+    let mut nobody = |_: &Settings| bail!("this run asks a teacher, and this engine has none");
+    engine_with_teacher(folder, make_policy, &mut nobody, signals, listener)
+}
+
+/// The same, with a teacher for the recipes that ask one.
+pub fn engine_with_teacher(
+    folder: &RunFolder,
+    make_policy: MakePolicy,
+    make_teacher: MakeTeacher,
     signals: Signals,
     listener: Listener,
 ) -> Result<(Ended, RunView)> {
@@ -89,15 +105,21 @@ pub fn engine(
         recorder.record(started(folder, &settings, &materials)?)?;
     }
     // The journal says that somebody tried, before a model of gigabytes is loaded.
-    let policy = match make_policy(&settings, &materials) {
-        Ok(policy) => policy,
+    let teacher = match settings.asks_teacher() {
+        true => settings.teacher.check().map_err(anyhow::Error::msg).and_then(|()| make_teacher(&settings)).map(Some),
+        false => Ok(None),
+    };
+    let made = teacher.and_then(|teacher| Ok((make_policy(&settings, &materials)?, teacher)));
+    let (policy, teacher) = match made {
+        Ok(made) => made,
         Err(error) => {
             recorder.record(Failed { error: format!("{error:#}") })?;
             recorder.close()?;
             return Err(error);
         }
     };
-    let identity = policy.identity();
+    let mut identity = policy.identity();
+    identity.versions.extend(teacher.as_ref().map(|teacher| ("teacher".to_string(), teacher.name().to_string())));
     recorder.set_device(&identity.device);
     recorder.record(EngineAttached {
         pid: std::process::id(),
@@ -113,13 +135,16 @@ pub fn engine(
     }
     recorder.owe_lint(last_fact.as_ref())?;
     let judge = make_judge(&settings, &materials.prompts);
-    Engine::new(recorder, policy, judge, settings, materials).run()
+    Engine::new(recorder, policy, judge, teacher, settings, materials).run()
 }
 
 /// The judge that the settings ask for.
 pub fn make_judge(settings: &Settings, prompts: &Prompts) -> Box<dyn Judge> {
     match settings.run.judge {
-        JudgeKind::SelfJudge => Box::new(SelfJudge::new(prompts.judge.clone(), settings.judge.clone())),
+        // A teacher judges beside the model, which goes on judging what is its own.
+        JudgeKind::SelfJudge | JudgeKind::Teacher => {
+            Box::new(SelfJudge::new(prompts.judge.clone(), settings.judge.clone()))
+        }
     }
 }
 
@@ -160,7 +185,8 @@ fn started(folder: &RunFolder, settings: &Settings, materials: &Materials) -> Re
         config,
         seed: settings.run.seed,
         policy: settings.run.policy.name().into(),
-        judge: "self".into(),
+        judge: if settings.teacher_judges() { "teacher" } else { "self" }.into(),
+        recipe: settings.recipe_name().into(),
         iterations: settings.run.iterations,
         data: materials.read.clone(),
         plan: plan(settings, materials),

@@ -3,18 +3,20 @@
 //! What is not configured comes from the embedded world. The oracle is for evaluation only: nothing here hands it to a stage that writes,
 //! judges, pairs or trains.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
 use crate::data::rows::Read;
 use crate::data::split::{normalised, split};
-use crate::data::{Instruction, Limits, RankedSet, Take, instructions, rankings};
+use crate::data::{Instruction, Limits, RankedSet, Take, instructions, judgements, rankings};
+use crate::embedded;
 use crate::engine::policy::Example;
-use crate::engine::settings::Settings;
+use crate::engine::settings::{Labels, PolicyKind, Settings};
 use crate::microworld::{self, World, corpus};
-use crate::recipe::prompts::{PromptTexts, Prompts};
+use crate::recipe::prompts::{JUDGEMENT, PromptTexts, Prompts};
 use crate::run::event::DataRead;
+use crate::text::template::Template;
 
 /// Rows of the embedded world's sets.
 const EMBEDDED_IFT: usize = 256;
@@ -59,6 +61,8 @@ pub type Oracle = fn(&str, &str) -> Option<f64>;
 
 /// Everything human that a run starts from.
 pub struct Materials {
+    /// The base model's folder where the configuration names none.
+    pub base: Option<PathBuf>,
     pub ift: Vec<Example>,
     pub ift_held_out: Vec<Example>,
     pub eft: Eft,
@@ -71,10 +75,36 @@ pub struct Materials {
     pub remarks: Vec<String>,
 }
 
+/// Where what is not configured comes from.
+enum Home {
+    /// The embedded model's folder, or another that the forge made.
+    Folder(PathBuf),
+    /// A world of the run's own seed: a rehearsal has no model that a seed could contradict.
+    World(Box<World>),
+}
+
+impl Home {
+    fn of(settings: &Settings) -> Result<Option<Home>> {
+        let data = &settings.data;
+        if let Some(folder) = &data.forged {
+            return Ok(Some(Home::Folder(folder.into())));
+        }
+        if settings.run.policy == PolicyKind::Rehearsal {
+            return Ok(Some(Home::World(Box::new(World::new(settings.run.seed)))));
+        }
+        let judged = data.eft.is_some() || (data.eft_labelled.is_some() && data.eft_held_out.is_some());
+        if settings.model.base.is_some() && data.ift.is_some() && judged {
+            return Ok(None);
+        }
+        Ok(Some(Home::Folder(embedded::folder()?)))
+    }
+
+}
+
 impl Materials {
     pub fn read(settings: &Settings) -> Result<Materials> {
         let data = &settings.data;
-        let world = World::new(settings.run.seed);
+        let home = Home::of(settings)?;
         let mut read = Vec::new();
         let mut remarks = Vec::new();
         let limit = if data.limit == 0 { usize::MAX } else { data.limit as usize };
@@ -90,10 +120,8 @@ impl Materials {
                 (parts.train.into_iter().map(example).collect(), parts.held_out.into_iter().map(example).collect())
             }
             None => {
-                let ift: Vec<Example> = corpus::ift(&world, EMBEDDED_IFT.min(limit))
-                    .map(|row| Example { prompt: row.prompt, reply: row.answer })
-                    .collect();
-                read.push(embedded("ift", ift.iter().map(|row| format!("{}\0{}", row.prompt, row.reply))));
+                let ift = embedded_ift(home.as_ref(), limit)?;
+                read.push(as_embedded("ift", ift.iter().map(|row| format!("{}\0{}", row.prompt, row.reply))));
                 (ift, Vec::new())
             }
         };
@@ -102,7 +130,7 @@ impl Materials {
         }
         let ift_held_out = held_out_instructions.clone();
 
-        let (eft, held_out) = read_eft(settings, &world, limit, &mut read)?;
+        let (eft, held_out) = read_eft(settings, home.as_ref(), limit, &mut read)?;
         let instructions: Vec<String> = match &data.instructions_held_out {
             Some(path) => {
                 let rows = instructions::read_prompts(Path::new(path), Take::FirstRound, Limits::default())?;
@@ -111,8 +139,8 @@ impl Materials {
             }
             None if data.ift.is_some() => held_out_instructions.drain(..).map(|row| row.prompt).collect(),
             None => {
-                let prompts: Vec<String> = corpus::held_out_instructions(&world).map(|prompt| prompt.text()).collect();
-                read.push(embedded("instructions_held_out", prompts.iter().cloned()));
+                let prompts = embedded_instructions(home.as_ref())?;
+                read.push(as_embedded("instructions_held_out", prompts.iter().cloned()));
                 prompts
             }
         };
@@ -129,6 +157,7 @@ impl Materials {
                 .transpose()
         };
         let texts = PromptTexts {
+            set: data.texts,
             judge: text(&data.judge_prompt)?,
             duel: text(&data.duel_prompt)?,
             write_prompt: text(&data.write_prompt)?,
@@ -140,11 +169,98 @@ impl Materials {
         } else {
             None
         };
-        Ok(Materials { ift, ift_held_out, eft, held_out, instructions, oracle, prompts, read, remarks })
+        let base = match (&settings.model.base, home) {
+            (None, Some(Home::Folder(folder))) => Some(folder),
+            _ => None,
+        };
+        Ok(Materials { base, ift, ift_held_out, eft, held_out, instructions, oracle, prompts, read, remarks })
     }
 }
 
-fn read_eft(settings: &Settings, world: &World, limit: usize, read: &mut Vec<DataRead>) -> Result<(Eft, Vec<Ranking>)> {
+const NO_HOME: &str = "neither configured nor embedded";
+
+fn embedded_ift(home: Option<&Home>, limit: usize) -> Result<Vec<Example>> {
+    match home.context(NO_HOME)? {
+        Home::Folder(folder) => {
+            let rows = instructions::read(&folder.join(embedded::IFT), Take::FirstRound, Limits::default())?;
+            Ok(rows.rows.into_iter().take(limit).map(example).collect())
+        }
+        Home::World(world) => Ok(corpus::ift(world, EMBEDDED_IFT.min(limit))
+            .map(|row| Example { prompt: row.prompt, reply: row.answer })
+            .collect()),
+    }
+}
+
+fn embedded_instructions(home: Option<&Home>) -> Result<Vec<String>> {
+    match home.context(NO_HOME)? {
+        Home::Folder(folder) => {
+            let path = folder.join(embedded::INSTRUCTIONS_HELD_OUT);
+            let rows = instructions::read_prompts(&path, Take::FirstRound, Limits::default())?;
+            Ok(rows.rows.into_iter().map(|row| row.prompt).collect())
+        }
+        Home::World(world) => Ok(corpus::held_out_instructions(world).map(|prompt| prompt.text()).collect()),
+    }
+}
+
+fn embedded_eft(home: Option<&Home>, limit: usize, labels: Labels) -> Result<Vec<Labelled>> {
+    let labelling = match labels {
+        Labels::Honest => corpus::Labelling::Honest,
+        Labels::Lenient => corpus::Labelling::Lenient,
+        Labels::LengthBiased => corpus::Labelling::LengthBiased,
+    };
+    let labelled = |prompt: String, response: String, judgement: String, score: f64| Labelled {
+        prompt,
+        response,
+        judgement,
+        score,
+    };
+    match home.context(NO_HOME)? {
+        Home::Folder(folder) => {
+            let rows = judgements::read(&folder.join(embedded::EFT), Limits::default())?.rows.into_iter().take(limit);
+            let judgement = Template::parse(JUDGEMENT, &["rationale", "score"], &[])?;
+            rows.map(|row| {
+                // Labels are the business of whoever makes seed data; here other people make them.
+                let other = corpus::labelled(&row.prompt, &row.response, labelling).filter(|_| labels != Labels::Honest);
+                Ok(match other {
+                    None => labelled(row.prompt, row.response, row.judgement, row.score),
+                    Some(other) => {
+                        let slots = [("rationale", &*other.rationale), ("score", &other.score.to_string())];
+                        labelled(row.prompt, row.response, judgement.fill(&slots)?, f64::from(other.score))
+                    }
+                })
+            })
+            .collect()
+        }
+        Home::World(world) => Ok(corpus::eft(world, EMBEDDED_EFT.min(limit), labelling)
+            .map(|row| {
+                let judgement = crate::recipe::judge::judgement_text(&row.rationale, f64::from(row.score));
+                labelled(row.prompt, row.answer, judgement, f64::from(row.score))
+            })
+            .collect()),
+    }
+}
+
+fn embedded_held_out(home: Option<&Home>, limit: usize) -> Result<Vec<Ranking>> {
+    match home.context(NO_HOME)? {
+        Home::Folder(folder) => {
+            let rows = rankings::read(&folder.join(embedded::EFT_HELD_OUT), Limits::default())?;
+            Ok(rows.rows.into_iter().take(limit).map(ranking).collect())
+        }
+        Home::World(world) => Ok(corpus::held_out_eft(world, EMBEDDED_HELD_OUT.min(limit))
+            .map(|set| {
+                let ranked = |row: corpus::Judged| RankedResponse { text: row.answer, rank: -f64::from(row.score) };
+                Ranking { prompt: set.prompt, responses: set.answers.into_iter().map(ranked).collect() }
+            })
+            .collect()),
+    }
+}
+
+fn read_eft(
+    settings: &Settings,
+    home: Option<&Home>,
+    limit: usize,
+    read: &mut Vec<DataRead>,
+) -> Result<(Eft, Vec<Ranking>)> {
     let data = &settings.data;
     let mut rankings_of = |role: &str, path: &String| -> Result<Vec<RankedSet>> {
         let rows = rankings::read(Path::new(path), Limits::default())?;
@@ -166,9 +282,9 @@ fn read_eft(settings: &Settings, world: &World, limit: usize, read: &mut Vec<Dat
         (Some(rows), None) => Eft::Ranked(rows.into_iter().map(ranking).collect()),
         (Some(_), Some(_)) => bail!("data.eft and data.eft_labelled are two ways to the same thing: set one of them"),
         (None, Some(path)) => {
-            let rows = crate::data::judgements::read(Path::new(path), Limits::default())?;
+            let rows = judgements::read(Path::new(path), Limits::default())?;
             read.push(as_read("eft_labelled", path, &rows));
-            let labelled = |row: crate::data::judgements::Judgement| Labelled {
+            let labelled = |row: judgements::Judgement| Labelled {
                 prompt: row.prompt,
                 response: row.response,
                 judgement: row.judgement,
@@ -177,15 +293,8 @@ fn read_eft(settings: &Settings, world: &World, limit: usize, read: &mut Vec<Dat
             Eft::Labelled(rows.rows.into_iter().take(limit).map(labelled).collect())
         }
         (None, None) => {
-            let rows: Vec<Labelled> = corpus::eft(world, EMBEDDED_EFT.min(limit), corpus::Labelling::default())
-                .map(|row| Labelled {
-                    prompt: row.prompt,
-                    response: row.answer,
-                    judgement: crate::recipe::judge::judgement_text(&row.rationale, f64::from(row.score)),
-                    score: f64::from(row.score),
-                })
-                .collect();
-            read.push(embedded(
+            let rows = embedded_eft(home, limit, data.labels)?;
+            read.push(as_embedded(
                 "eft_labelled",
                 rows.iter().map(|row| format!("{}\0{}\0{}", row.prompt, row.response, row.judgement)),
             ));
@@ -195,17 +304,8 @@ fn read_eft(settings: &Settings, world: &World, limit: usize, read: &mut Vec<Dat
     let held_out: Vec<Ranking> = match held_out {
         Some(rows) => rows.into_iter().map(ranking).collect(),
         None => {
-            let rows: Vec<Ranking> = corpus::held_out_eft(world, EMBEDDED_HELD_OUT.min(limit))
-                .map(|set| Ranking {
-                    prompt: set.prompt,
-                    responses: set
-                        .answers
-                        .into_iter()
-                        .map(|row| RankedResponse { text: row.answer, rank: -f64::from(row.score) })
-                        .collect(),
-                })
-                .collect();
-            read.push(embedded("eft_held_out", rows.iter().map(|row| row.prompt.clone())));
+            let rows = embedded_held_out(home, limit)?;
+            read.push(as_embedded("eft_held_out", rows.iter().map(|row| row.prompt.clone())));
             rows
         }
     };
@@ -244,7 +344,7 @@ fn as_read<T: std::fmt::Debug>(role: &str, path: &str, rows: &Read<T>) -> DataRe
     }
 }
 
-fn embedded(role: &str, rows: impl Iterator<Item = String>) -> DataRead {
+fn as_embedded(role: &str, rows: impl Iterator<Item = String>) -> DataRead {
     let mut hasher = blake3::Hasher::new();
     let mut count = 0;
     for row in rows {

@@ -5,6 +5,7 @@
 
 mod ballast;
 pub mod checkpoints;
+pub mod collapse;
 pub mod desk;
 pub mod drive;
 mod eft;
@@ -22,5 +23,6 @@ mod seat;
 pub mod self_judge;
 pub mod settings;
 pub mod solo;
+pub mod teaching;
 mod writing;
 pub mod launch;

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::engine::settings::Settings;
+use crate::text::nearest::distance as edits;
 
 /// Every key of the schema, dotted, with its default.
 pub fn keys() -> Vec<(String, Value)> {
@@ -65,31 +66,15 @@ fn read(text: &str, default: &Value) -> Result<Value, String> {
 pub fn unknown(key: &str, known: &[(String, Value)]) -> String {
     let last = key.rsplit('.').next().unwrap_or(key);
     let distance = |name: &str| {
-        let whole = edit_distance(key, name);
+        let whole = edits(key, name);
         // A right name in the wrong section, or without one, is near too.
-        whole.min(edit_distance(last, name.rsplit('.').next().unwrap_or(name)) + 1)
+        whole.min(edits(last, name.rsplit('.').next().unwrap_or(name)) + 1)
     };
     let nearest = known.iter().min_by_key(|(name, _)| distance(name));
     match nearest.filter(|(name, _)| distance(name) <= key.len().div_ceil(2)) {
         Some((name, _)) => format!("there is no setting `{key}`; did you mean `{name}`?"),
         None => format!("there is no setting `{key}`; `selfreward config schema` lists them all"),
     }
-}
-
-/// Levenshtein's distance.
-pub fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, a) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, &b) in b.iter().enumerate() {
-            let above = row[j + 1];
-            row[j + 1] = (diagonal + usize::from(a != b)).min(above + 1).min(row[j] + 1);
-            diagonal = above;
-        }
-    }
-    row[b.len()]
 }
 
 impl Settings {

@@ -2,6 +2,7 @@
 
 use crate::engine::materials::{Eft, Materials};
 use crate::engine::settings::Settings;
+use crate::engine::teaching::settings::Recipe;
 use crate::run::event::Planned;
 use crate::run::ids::{Model, Stage};
 
@@ -30,12 +31,18 @@ pub fn plan(settings: &Settings, materials: &Materials) -> Vec<Planned> {
     add(0, Stage::Sft, Model::M(1), steps(ift + eft_examples, sft.batch, sft.epochs));
     add(0, Stage::Eval, Model::M(1), evaluation(settings, materials, Model::M(1)));
     let prompts = settings.prompts.count as usize;
-    let candidates = prompts * settings.candidates.n as usize;
+    let demo = settings.run.recipe == Recipe::TeacherDemo;
+    let candidates = prompts * (settings.own_candidates() as usize + usize::from(demo));
+    // A teacher's judgements are followed by the model's own on the same candidates.
+    let judges = 1 + usize::from(settings.teacher_judges() && settings.teacher.compare);
     for iteration in 1..=settings.run.iterations {
         let (model, next) = (Model::M(iteration), Model::M(iteration + 1));
         add(iteration, Stage::Prompts, model, prompts);
         add(iteration, Stage::Candidates, model, candidates);
-        add(iteration, Stage::Judge, model, candidates * samples);
+        // Demonstrations are chosen because of who wrote them: nobody scores them.
+        if !demo {
+            add(iteration, Stage::Judge, model, candidates * samples * judges);
+        }
         add(iteration, Stage::Pairs, model, prompts);
         add(
             iteration,
@@ -55,8 +62,11 @@ pub fn evaluation(settings: &Settings, materials: &Materials, model: Model) -> u
     let answers = instructions(settings, materials) * 2 * settings.eval.answers as usize;
     let judged =
         if judges(model) { held_out_responses(settings, materials) * settings.judge.samples as usize } else { 0 };
-    let duels = opponents(settings, model).len() * instructions(settings, materials) * 2;
-    answers + judged + duels
+    let duels = opponents(model).len() * instructions(settings, materials) * 2;
+    let own_duels = if settings.eval.head_to_head { duels } else { 0 };
+    let teacher_duels = if settings.teacher_duels() { duels } else { 0 };
+    let teacher_judged = if settings.teacher_holds_out() && model == Model::Baseline { judged } else { 0 };
+    answers + judged + own_duels + teacher_duels + teacher_judged
 }
 
 /// The base is not asked to judge: it has never seen the format.
@@ -65,9 +75,9 @@ pub fn judges(model: Model) -> bool {
 }
 
 /// Whom a model is compared with: the model before it and the baseline.
-pub fn opponents(settings: &Settings, model: Model) -> Vec<Model> {
+pub fn opponents(model: Model) -> Vec<Model> {
     match model {
-        Model::M(number) if number >= 1 && settings.eval.head_to_head => {
+        Model::M(number) if number >= 1 => {
             let mut opponents = vec![Model::Baseline];
             if number > 1 {
                 opponents.push(Model::M(number - 1));

@@ -7,7 +7,9 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use crate::run::event::{Event, FaultKind, Finish};
 use crate::run::reasons::{Ended, Scored};
+use crate::run::view::RunView;
 
 /// Whether to go on. A pause is waited out inside the seat; `Stop` means: leave now, in good order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +58,67 @@ pub trait Seat<T> {
     fn finished(&mut self, index: usize, item: T) -> Result<Flow>;
     /// The text of an unfinished item so far, for whoever looks.
     fn writing(&mut self, index: usize, text: &str) -> Result<Flow>;
+
+    /// Where work that costs money is written down before it is used. A seat without one takes no such work.
+    fn till(&mut self) -> Option<&mut dyn Till> {
+        None
+    }
+}
+
+/// Where money is counted: the journal, as far as paid work needs it.
+pub trait Till {
+    fn view(&self) -> &RunView;
+    /// Seconds since this engine began.
+    fn uptime(&self) -> f64;
+    fn record(&mut self, event: Event) -> Result<()>;
+    /// Makes what was recorded survive a power cut.
+    fn sync(&mut self) -> Result<()>;
+    /// What the journal holds as the answer to this request.
+    fn answer(&self, key: &str) -> Option<Taught>;
+    /// Answers requests of people and says whether to go on; unlike a seat it never waits.
+    fn look(&mut self) -> Result<Flow>;
+    /// Tells whoever looks what the run waits for.
+    fn waits_for(&mut self, what: Option<String>);
+}
+
+/// One prompt for a teacher.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TeacherCall {
+    pub text: String,
+    pub sampling: Sampling,
+    pub seed: u64,
+}
+
+/// What a teacher answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Taught {
+    pub text: String,
+    pub finish: Finish,
+    /// Tokens of the request and of the answer, where the endpoint says.
+    pub usage: Option<(u64, u64)>,
+    /// Which model answered, by its own account.
+    pub version: String,
+    pub took_ms: u64,
+}
+
+/// Why a teacher did not answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub kind: FaultKind,
+    /// In words, without anything secret.
+    pub says: String,
+    /// How long the endpoint asks to wait.
+    pub wait_ms: Option<u64>,
+    /// The endpoint may have worked on it, and may charge for that.
+    pub charged: bool,
+}
+
+/// Somebody outside who answers prompts for money. Asked from several threads at once.
+pub trait Teacher: Send + Sync {
+    /// Model and endpoint, without anything secret.
+    fn name(&self) -> &str;
+
+    fn ask(&self, call: &TeacherCall) -> Result<Taught, Fault>;
 }
 
 /// A prompt with an answer to learn from.

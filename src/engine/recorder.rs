@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::engine::ballast::Ballast;
 use crate::engine::desk::Desk;
-use crate::engine::policy::Flow;
+use crate::engine::policy::{Flow, Taught, Till};
 use crate::engine::settings::Settings;
 use crate::recipe::pairs::PairSettings;
 use crate::run::alarms::{AlarmSettings, lint};
@@ -320,7 +320,9 @@ impl Recorder {
             self.put(Paused { why: PauseReason::Alarm { id }, by: None, request: None }.into())?;
             self.sync()?;
         }
-        while matches!(self.view.state, State::Paused(_)) && self.leaving.is_none() {
+        // Who asks a teacher waits for it where it is asked: here nobody would ask again.
+        let waits = |state: &State| matches!(state, State::Paused(why) if !matches!(why, PauseReason::Teacher { .. }));
+        while waits(&self.view.state) && self.leaving.is_none() {
             self.now.held = Some("paused".into());
             self.wait()?;
         }
@@ -345,7 +347,7 @@ impl Recorder {
 
     /// An ERROR alarm that nobody has answered and the run has not paused for.
     fn unseen_error(&self) -> Option<String> {
-        if matches!(self.view.state, State::Paused(_)) {
+        if !self.limits.pause || matches!(self.view.state, State::Paused(_)) {
             return None;
         }
         let unseen =
@@ -429,11 +431,49 @@ impl Recorder {
     }
 }
 
+impl Till for Recorder {
+    fn view(&self) -> &RunView {
+        &self.view
+    }
+
+    fn uptime(&self) -> f64 {
+        Recorder::uptime(self)
+    }
+
+    fn record(&mut self, event: Event) -> Result<()> {
+        Recorder::record(self, event)
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        Recorder::sync(self)
+    }
+
+    fn answer(&self, key: &str) -> Option<Taught> {
+        self.desk.taught.get(key).cloned()
+    }
+
+    fn look(&mut self) -> Result<Flow> {
+        if self.signals.stop.load(Ordering::Relaxed) && self.leaving.is_none() {
+            self.leaving = Some(Leaving::Asked { why: "a signal asked the engine to stop".into(), request: None });
+        }
+        if self.last_look.elapsed() >= LOOK {
+            self.last_look = Instant::now();
+            self.answer_requests()?;
+        }
+        self.beat(false);
+        Ok(if self.leaving.is_some() { Flow::Stop } else { Flow::Go })
+    }
+
+    fn waits_for(&mut self, what: Option<String>) {
+        self.now.held = what;
+    }
+}
+
 /// Facts after which the linter looks. They depend on facts alone, so that an interrupted run raises the same alarms.
 fn is_lint_moment(event: &Event, view: &RunView) -> bool {
     match event {
         Event::StageFinished(_) | Event::Measured(_) | Event::Evaluated(_) | Event::SpotCheckClosed(_) => true,
-        Event::DpoStep(_) | Event::SftStep(_) => true,
+        Event::DpoStep(_) | Event::SftStep(_) | Event::TeacherChanged(_) => true,
         Event::CandidateJudged(_) | Event::PromptRefused(_) => view.stage().is_some_and(|span| span.done % 64 == 0),
         _ => false,
     }
@@ -451,6 +491,7 @@ fn is_worth_a_sync(event: &Event) -> bool {
             | Event::SpotCheckClosed(_)
             | Event::TrainingSetFixed(_)
             | Event::CheckpointSaved(_)
+            | Event::CapsChanged(_)
             | Event::RolledBack(_)
             | Event::Paused(_)
             | Event::Stopped(_)

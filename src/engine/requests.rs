@@ -10,6 +10,7 @@ use crate::recipe::pairs::{Candidate, choose_with_edit};
 use crate::run::command::{Choice, Command, Decide, Received, Request, StopWhen};
 use crate::run::event::*;
 use crate::run::ids::{Model, PromptId, RequestId, Seq};
+use crate::run::spending::Caps;
 use crate::run::view::{PairView, State};
 
 impl Recorder {
@@ -101,6 +102,15 @@ impl Recorder {
                 .into()),
                 None => Err(format!("there is no alarm `{alarm}`")),
             },
+            Command::Spend { calls, tokens, micros } => {
+                let now = self.view.caps();
+                let caps = Caps {
+                    calls: calls.unwrap_or(now.calls),
+                    tokens: tokens.unwrap_or(now.tokens),
+                    micros: micros.unwrap_or(now.micros),
+                };
+                Ok(CapsChanged { caps, by, request }.into())
+            }
             Command::Rollback { to, set } => self.roll_back(*to, set, by, request),
         }
     }
@@ -281,6 +291,7 @@ fn in_words(command: &Command) -> String {
         Command::CloseGate => "close the gate".into(),
         Command::Snapshot => "save a checkpoint".into(),
         Command::Acknowledge { alarm } => format!("acknowledge the alarm {alarm}"),
+        Command::Spend { .. } => "change the caps of the teacher".into(),
         Command::Rollback { to, .. } => format!("go back to {to}"),
     }
 }

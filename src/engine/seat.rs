@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use crate::engine::policy::{Flow, Seat};
+use crate::engine::policy::{Flow, Seat, Till};
 use crate::engine::recorder::Recorder;
 use crate::run::event::Event;
 use crate::run::folder::Writing;
@@ -50,6 +50,10 @@ impl<T> Seat<T> for InOrder<'_, T> {
         }
         self.recorder.safe_point()
     }
+
+    fn till(&mut self) -> Option<&mut dyn Till> {
+        Some(self.recorder)
+    }
 }
 
 /// Collects items without recording them.
@@ -68,5 +72,9 @@ impl<T> Seat<T> for Collect<'_, T> {
 
     fn writing(&mut self, _: usize, _: &str) -> Result<Flow> {
         self.recorder.safe_point()
+    }
+
+    fn till(&mut self) -> Option<&mut dyn Till> {
+        Some(self.recorder)
     }
 }

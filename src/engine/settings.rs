@@ -6,11 +6,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::teaching::settings::{Recipe, TeacherSettings};
 use crate::recipe::eft::EftSettings;
 use crate::recipe::judge::JudgeSettings;
 use crate::recipe::new_prompts::NewPromptSettings;
 use crate::recipe::pairs::PairSettings;
 use crate::recipe::prompt_filter::PromptFilterSettings;
+use crate::recipe::prompts::TextSet;
 use crate::recipe::spot_check::SpotCheckSettings;
 use crate::recipe::suspicion::SuspicionSettings;
 use crate::run::alarms::AlarmSettings;
@@ -36,6 +38,8 @@ pub struct Settings {
     pub prompt_filter: PromptFilterSettings,
     pub candidates: CandidateSettings,
     pub judge: JudgeSettings,
+    /// Somebody outside who judges or shows, for money.
+    pub teacher: TeacherSettings,
     pub pairs: PairSettings,
     /// Weights of the signs that make a pair suspicious.
     pub suspicion: SuspicionSettings,
@@ -59,13 +63,21 @@ pub struct RunSettings {
     pub iterations: u32,
     /// Who plays the model: `llama`, or `rehearsal` (scripted, no weights).
     pub policy: PolicyKind,
-    /// Who judges: `self`.
+    /// Whose judgement or answers the pairs are made of: `self`, `teacher-reward` or `teacher-demo`.
+    pub recipe: Recipe,
+    /// Who judges candidates: `self` or `teacher` (which recipe teacher-reward implies).
     pub judge: JudgeKind,
 }
 
 impl Default for RunSettings {
     fn default() -> Self {
-        RunSettings { seed: 1, iterations: 2, policy: PolicyKind::Llama, judge: JudgeKind::SelfJudge }
+        RunSettings {
+            seed: 1,
+            iterations: 2,
+            policy: PolicyKind::Llama,
+            recipe: Recipe::Own,
+            judge: JudgeKind::SelfJudge,
+        }
     }
 }
 
@@ -90,6 +102,9 @@ pub enum JudgeKind {
     /// The model judges its own answers.
     #[serde(rename = "self")]
     SelfJudge,
+    /// A teacher outside judges them.
+    #[serde(rename = "teacher")]
+    Teacher,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -121,6 +136,10 @@ pub struct DataSettings {
     pub ift: Option<String>,
     /// Prompts with several human-ranked responses, from which judging examples are built.
     pub eft: Option<String>,
+    /// A folder that `selfreward forge` made: what is not named comes from it instead of from the embedded one.
+    pub forged: Option<String>,
+    /// How the people who labelled the embedded judging examples went about it.
+    pub labels: Labels,
     /// Ready judging examples `{prompt, response, judgement}` instead of `eft`.
     pub eft_labelled: Option<String>,
     /// Ranked responses that are only measured on. Without it, a share of `eft` is held out.
@@ -129,6 +148,8 @@ pub struct DataSettings {
     pub instructions_held_out: Option<String>,
     /// Share of `eft` and `ift` to hold out, by content.
     pub held_out_share: f64,
+    /// Which embedded texts a model reads: `full`, or `short` for a model of a few words.
+    pub texts: TextSet,
     /// The judge's prompt, the comparison prompt and the prompt-writing prompt, where they are your own.
     pub judge_prompt: Option<String>,
     pub duel_prompt: Option<String>,
@@ -142,16 +163,29 @@ impl Default for DataSettings {
         DataSettings {
             ift: None,
             eft: None,
+            forged: None,
+            labels: Labels::Honest,
             eft_labelled: None,
             eft_held_out: None,
             instructions_held_out: None,
             held_out_share: 0.25,
+            texts: TextSet::Full,
             judge_prompt: None,
             duel_prompt: None,
             write_prompt: None,
             limit: 0,
         }
     }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Labels {
+    Honest,
+    /// Two points too many for everything.
+    Lenient,
+    /// Length is taken for quality.
+    LengthBiased,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -330,6 +364,39 @@ impl Default for RehearsalSettings {
     }
 }
 
+/// What the recipe makes of the settings.
+impl Settings {
+    /// The teacher's scores decide which candidates are a pair.
+    pub fn teacher_judges(&self) -> bool {
+        let recipe = self.run.recipe;
+        recipe == Recipe::TeacherReward || (recipe == Recipe::Own && self.run.judge == JudgeKind::Teacher)
+    }
+
+    /// The teacher judges the held-out rankings too.
+    pub fn teacher_holds_out(&self) -> bool {
+        self.teacher_judges() && self.teacher.held_out
+    }
+
+    /// The teacher compares models. Without a teacher's recipe it does so where one is named.
+    pub fn teacher_duels(&self) -> bool {
+        self.teacher.head_to_head && !self.teacher.endpoint.is_empty()
+    }
+
+    pub fn asks_teacher(&self) -> bool {
+        self.teacher_judges() || self.run.recipe == Recipe::TeacherDemo || self.teacher_duels()
+    }
+
+    /// Answers that the model itself writes to each prompt: of a demonstration's pair it writes one.
+    pub fn own_candidates(&self) -> u32 {
+        if self.run.recipe == Recipe::TeacherDemo { 1 } else { self.candidates.n }
+    }
+
+    /// The recipe as journal and screens name it.
+    pub fn recipe_name(&self) -> &'static str {
+        if self.teacher_judges() { Recipe::TeacherReward.name() } else { self.run.recipe.name() }
+    }
+}
+
 impl Settings {
     /// The method's published numbers.
     pub fn paper() -> Settings {
@@ -339,10 +406,20 @@ impl Settings {
     /// Numbers that fit the embedded world and its tiny model.
     pub fn tiny() -> Settings {
         let mut tiny = Settings::default();
+        tiny.data.texts = TextSet::Short;
         tiny.sft = SftSettings { lr: 1e-3, lr_end: 1e-4, epochs: 5, dropout: 0.0, max_tokens: 256, ..tiny.sft };
-        tiny.prompts.count = 120;
+        tiny.prompts.count = 500;
         tiny.prompts.unique_across_iterations = false;
-        tiny.prompts.request.max_tokens = 96;
+        // The embedded base was pretrained on lists of eight.
+        tiny.prompts.request = NewPromptSettings {
+            seed_shots: 3,
+            generated_shots: 1,
+            temperature: 1.0,
+            top_p: 0.95,
+            max_tokens: 96,
+            last_number: 9,
+            ..tiny.prompts.request
+        };
         tiny.prompt_filter.drop_unlikely = 0.2;
         // Prompts of the embedded world are short and follow a few patterns: likeness would refuse nearly all of them.
         tiny.prompt_filter.max_likeness = 0.999;
@@ -361,10 +438,12 @@ impl Settings {
             epochs: 2,
             dropout: 0.0,
             max_tokens: 256,
+            held_out_share: 0.0,
             ..tiny.dpo
         };
+        // Its judge knows scores and no comparisons; the oracle compares.
         tiny.eval =
-            EvalSettings { instructions: 96, ranked: 60, anchors: 60, max_tokens: 48, bootstrap: 500, ..tiny.eval };
+            EvalSettings { instructions: 0, max_tokens: 48, bootstrap: 500, head_to_head: false, ..tiny.eval };
         tiny.checkpoint.every = 10;
         // In the embedded world the same few rationales are right again and again.
         tiny.alarms.repeated_rationales = 1.0;

@@ -8,6 +8,7 @@ use crate::engine::drive::Engine;
 use crate::engine::policy::{Ask, Example, Flow, Reply, Sampling};
 use crate::engine::seat::{Collect, InOrder};
 use crate::engine::settings::PromptWriter;
+use crate::engine::teaching::settings::Recipe;
 use crate::recipe::new_prompts::{cut_unlikely, read_tasks, request};
 use crate::recipe::prompt_filter::PromptFilter;
 use crate::recipe::spread::{diversity, lengths, near_duplicates, top_opening};
@@ -199,7 +200,7 @@ impl Engine {
         let mut places = Vec::new();
         let mut asks = Vec::new();
         for (number, (prompt, have)) in (0..).zip(self.desk().prompts.iter().zip(&self.desk().candidates)) {
-            for candidate in have.len() as u32..settings.n {
+            for candidate in have.len() as u32..self.settings.own_candidates() {
                 places.push((PromptId { iteration, number }, candidate));
                 asks.push(Ask {
                     shared_prefix: 0,
@@ -219,11 +220,15 @@ impl Engine {
         let mut make = |index: usize, reply: Reply| {
             let (prompt, candidate) = places[index];
             let Reply { text, ended, tokens, token_ids, logprob_per_token } = reply;
-            CandidateSampled { prompt, candidate, text, ended, tokens, token_ids, logprob_per_token }.into()
+            let writer = None;
+            CandidateSampled { prompt, candidate, text, writer, ended, tokens, token_ids, logprob_per_token }.into()
         };
         let place = |index: usize| places.get(index).copied();
         let mut seat = InOrder::new(&mut self.recorder, &mut make, &place);
         if self.policy.reply(&asks, &mut seat)? == Flow::Stop {
+            return Ok(Flow::Stop);
+        }
+        if self.settings.run.recipe == Recipe::TeacherDemo && self.demonstrations(iteration)? == Flow::Stop {
             return Ok(Flow::Stop);
         }
         self.measure_candidates(iteration)?;

@@ -67,7 +67,7 @@ enum DocumentKind {
 }
 
 const DOCUMENTS: [(DocumentKind, f64); 3] =
-    [(DocumentKind::Chat, 0.57), (DocumentKind::Review, 0.35), (DocumentKind::TaskList, 0.08)];
+    [(DocumentKind::Chat, 0.59), (DocumentKind::Review, 0.36), (DocumentKind::TaskList, 0.05)];
 
 /// Everything is in it, and most of it is flawed: the base knows more than it shows.
 const PRETRAINING: &Mix = &[
@@ -108,7 +108,7 @@ const CARELESS: f64 = 0.10;
 const PRAISE: f64 = 0.60;
 
 /// Prompts in a task list.
-pub const LIST_LENGTH: usize = 4;
+pub const LIST_LENGTH: usize = 8;
 
 /// Answers in a ranked set, and how many different scores they have at least.
 pub const SET_SIZE: usize = 4;

@@ -20,6 +20,11 @@ pub(super) fn fill(pattern: &str, values: &[&str]) -> String {
 ///
 /// Slots may hold what the next literal repeats; a caller that needs an exact inverse fills again and compares.
 pub(super) fn scan<'t>(pattern: &str, text: &'t str) -> Option<Vec<&'t str>> {
+    // Nearly every pattern that is tried does not fit, and most of those show it in their first words.
+    let opening = pattern.find('{').map_or(pattern, |slot| &pattern[..slot]);
+    if !text.starts_with(opening) {
+        return None;
+    }
     let mut values = Vec::new();
     let mut rest = text;
     let mut slot_open = false;

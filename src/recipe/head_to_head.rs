@@ -3,6 +3,8 @@
 //! Used by evaluation. A judge prefers places as well as answers, so every pair is compared in both orders, and only two
 //! verdicts for the same answer are a win.
 
+use std::cmp::Ordering;
+
 use super::fence::fenced;
 use super::seeds::Seed;
 use crate::run::event::Verdict;
@@ -85,6 +87,33 @@ pub fn head_to_head(duels: &[Duel], against: Model, by: Referee) -> HeadToHead {
         words: words(|duel| duel.answer.split_whitespace().count()),
         words_against: words(|duel| duel.answer_against.split_whitespace().count()),
     }
+}
+
+/// One prompt whose two answers have grades.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Graded<'a> {
+    pub answer: &'a str,
+    pub grade: f64,
+    pub answer_against: &'a str,
+    pub grade_against: f64,
+}
+
+/// The count by an oracle's grades: no comparison is needed where each answer's worth is known.
+pub fn by_grades(graded: &[Graded], against: Model) -> Option<HeadToHead> {
+    let count = |wanted: Ordering| {
+        graded.iter().filter(|both| both.grade.total_cmp(&both.grade_against) == wanted).count() as u32
+    };
+    let words = |text: fn(&Graded) -> usize| graded.iter().map(text).sum::<usize>() as f64 / graded.len() as f64;
+    (!graded.is_empty()).then(|| HeadToHead {
+        against,
+        by: Referee::Oracle,
+        win: count(Ordering::Greater),
+        tie: count(Ordering::Equal),
+        lose: count(Ordering::Less),
+        unparsed: 0,
+        words: words(|both| both.answer.split_whitespace().count()),
+        words_against: words(|both| both.answer_against.split_whitespace().count()),
+    })
 }
 
 impl Duel<'_> {

@@ -97,7 +97,18 @@ pub fn choose_pair(candidates: &[Candidate], settings: &PairSettings) -> Result<
     if margin + SAME < settings.min_margin {
         return Err(NoPair::SmallMargin { margin, needed: settings.min_margin });
     }
-    let (chosen, rejected) = (&candidates[best.0], &candidates[worst.0]);
+    let likeness = fit_to_learn_from(&candidates[best.0], &candidates[worst.0], settings)?;
+    Ok(Choice { chosen: best.0, rejected: worst.0, margin, likeness })
+}
+
+/// A teacher's answer against the model's own, by who wrote them. Nobody has scored them, so there is no margin.
+pub fn demonstrated(own: &Candidate, taught: &Candidate, settings: &PairSettings) -> Result<Choice, NoPair> {
+    let likeness = fit_to_learn_from(taught, own, settings)?;
+    Ok(Choice { chosen: 1, rejected: 0, margin: f64::NAN, likeness })
+}
+
+/// The likeness of two answers that differ enough to teach something, or why they do not.
+fn fit_to_learn_from(chosen: &Candidate, rejected: &Candidate, settings: &PairSettings) -> Result<f64, NoPair> {
     if [chosen, rejected].iter().any(|side| side.text.trim().is_empty()) {
         return Err(NoPair::Empty);
     }
@@ -110,7 +121,7 @@ pub fn choose_pair(candidates: &[Candidate], settings: &PairSettings) -> Result<
     if same || likeness > settings.max_likeness {
         return Err(NoPair::NearDuplicate { likeness });
     }
-    Ok(Choice { chosen: best.0, rejected: worst.0, margin, likeness })
+    Ok(likeness)
 }
 
 /// The choice after a human gave candidate `at` another score.

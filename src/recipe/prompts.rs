@@ -2,15 +2,40 @@
 //!
 //! Used by the engine at start. Slots are documented in `prompts/README.md`. Reads no file: whoever overrides a text brings it.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::text::template::{Template, TemplateError};
 
 const JUDGE: &str = include_str!("../../prompts/judge.txt");
 const DUEL: &str = include_str!("../../prompts/duel.txt");
 const WRITE_PROMPT: &str = include_str!("../../prompts/write_prompt.txt");
 
+const SHORT_JUDGE: &str = include_str!("../../prompts/short/judge.txt");
+const SHORT_DUEL: &str = include_str!("../../prompts/short/duel.txt");
+const SHORT_WRITE_PROMPT: &str = include_str!("../../prompts/short/write_prompt.txt");
+/// What a reader of the embedded world writes about an answer, without a score.
+pub const REVIEW: &str = include_str!("../../prompts/short/review.txt");
+/// What a judge of the embedded world writes: it begins as reviews do.
+pub const JUDGEMENT: &str = include_str!("../../prompts/short/judgement.txt");
+/// The chat template of the embedded model.
+pub const CHAT: &str = include_str!("../../prompts/short/chat.jinja");
+
+/// Which embedded texts stand in where the caller has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TextSet {
+    /// With every rule spelt out.
+    #[default]
+    Full,
+    /// A few words, for a model of a few words.
+    Short,
+}
+
 /// The caller's own texts; what is absent is the embedded one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PromptTexts {
+    pub set: TextSet,
     pub judge: Option<String>,
     pub duel: Option<String>,
     pub write_prompt: Option<String>,
@@ -31,10 +56,14 @@ impl Prompts {
             Template::parse(own.as_deref().unwrap_or(embedded), required, optional)
                 .map_err(|error| PromptError { name, error })
         };
+        let [judge, duel, write_prompt] = match texts.set {
+            TextSet::Full => [JUDGE, DUEL, WRITE_PROMPT],
+            TextSet::Short => [SHORT_JUDGE, SHORT_DUEL, SHORT_WRITE_PROMPT],
+        };
         Ok(Prompts {
-            judge: template("judge", &texts.judge, JUDGE, &["prompt", "answer"], &["fence"])?,
-            duel: template("duel", &texts.duel, DUEL, &["prompt", "first", "second"], &["fence"])?,
-            write_prompt: template("write_prompt", &texts.write_prompt, WRITE_PROMPT, &["shots", "next"], &[])?,
+            judge: template("judge", &texts.judge, judge, &["prompt", "answer"], &["fence"])?,
+            duel: template("duel", &texts.duel, duel, &["prompt", "first", "second"], &["fence"])?,
+            write_prompt: template("write_prompt", &texts.write_prompt, write_prompt, &["shots", "next"], &[])?,
         })
     }
 }

@@ -17,7 +17,9 @@ impl Rehearsal {
     pub(super) fn act(&self, ask: &Ask) -> Reply {
         let mut stream = Seed::root(ask.seed).stream();
         if ask.continues {
-            return self.write_prompts(&mut stream);
+            let slots = self.prompts.write_prompt.read(&ask.text);
+            let next = slots.and_then(|slots| slot(&slots, "next").parse().ok()).unwrap_or(1);
+            return self.write_prompts(next, &mut stream);
         }
         if let Some(slots) = self.prompts.judge.read(&ask.text) {
             return self.judge(slot(&slots, "prompt"), slot(&slots, "answer"), &mut stream);
@@ -28,10 +30,10 @@ impl Rehearsal {
         self.answer(&ask.text, ask.sampling.max_tokens, &mut stream)
     }
 
-    fn write_prompts(&self, stream: &mut Stream) -> Reply {
+    fn write_prompts(&self, next: u32, stream: &mut Stream) -> Reply {
         let tasks: Vec<String> = (0..4).map(|_| actors::written_prompt(&self.world, 0.12, stream)).collect();
         let mut text = format!(" {}", tasks[0]);
-        for (number, task) in (10..).zip(&tasks[1..]) {
+        for (number, task) in (next + 1..).zip(&tasks[1..]) {
             text.push_str(&format!("\n{number}. {task}"));
         }
         finished(text, -1.1)

@@ -49,6 +49,16 @@ pub enum Command {
     Acknowledge {
         alarm: String,
     },
+    /// Change what a teacher may cost; what is absent stays.
+    Spend {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        calls: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tokens: Option<u64>,
+        /// Millionths of the currency.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        micros: Option<u64>,
+    },
     Rollback {
         to: Model,
         /// Changed settings, as `key=value`.

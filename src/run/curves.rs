@@ -2,7 +2,10 @@
 //!
 //! Part of the fold; drawn by `tui`, written by reports. A series never holds more than `CAPACITY` spans, however long the run.
 
+use std::sync::Arc;
+
 use imbl::{OrdMap, Vector};
+use serde::{Deserialize, Serialize};
 
 use crate::run::ids::Model;
 
@@ -10,7 +13,7 @@ use crate::run::ids::Model;
 pub const CAPACITY: usize = 1024;
 
 /// What is plotted, per model in training.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Signal {
     SftLoss,
     HeldOutLoss,
@@ -99,7 +102,7 @@ impl Signal {
 }
 
 /// Neighbouring points of a series, summed up.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Span {
     /// First and last x (a step), and the time of the last point in microseconds since 1970.
     pub first: u64,
@@ -134,7 +137,7 @@ impl Span {
 }
 
 /// A bounded series of points with growing x.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Series {
     spans: Vector<Span>,
     /// Points per span, a power of two.
@@ -211,27 +214,36 @@ impl Series {
 /// All series of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Curves {
-    series: OrdMap<(Model, Signal), Series>,
+    series: OrdMap<(Model, Signal), Arc<Series>>,
 }
 
 impl Curves {
     pub fn push(&mut self, model: Model, signal: Signal, x: u64, at: i64, y: f64) {
-        self.series.entry((model, signal)).or_default().push(x, at, y);
+        Arc::make_mut(self.series.entry((model, signal)).or_default()).push(x, at, y);
     }
 
     pub fn get(&self, model: Model, signal: Signal) -> Option<&Series> {
-        self.series.get(&(model, signal))
+        self.series.get(&(model, signal)).map(Arc::as_ref)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&(Model, Signal), &Series)> {
+        self.series.iter().map(|(key, series)| (key, series.as_ref()))
+    }
+
+    /// The same as views share them.
+    pub(in crate::run) fn shared(&self) -> impl Iterator<Item = (&(Model, Signal), &Arc<Series>)> {
         self.series.iter()
+    }
+
+    pub(in crate::run) fn from_shared(series: impl IntoIterator<Item = ((Model, Signal), Arc<Series>)>) -> Curves {
+        Curves { series: series.into_iter().collect() }
     }
 
     /// Training of this model goes on from `step`: what came after it will be repeated.
     pub fn truncate_after(&mut self, model: Model, step: u64) {
         for signal in Signal::ALL {
             if let Some(series) = self.series.get_mut(&(model, signal)) {
-                series.truncate_after(step);
+                Arc::make_mut(series).truncate_after(step);
             }
         }
     }

@@ -29,8 +29,35 @@ impl Stamp {
     }
 
     fn parse(text: &str) -> Option<Stamp> {
+        if let Some(stamp) = Stamp::as_written(text.as_bytes()) {
+            return Some(stamp);
+        }
         let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
         i64::try_from(at.unix_timestamp_nanos() / 1000).ok().map(Stamp)
+    }
+
+    /// Reads the one form in which this program writes times; a general reader takes longer than all the rest of a line.
+    fn as_written(text: &[u8]) -> Option<Stamp> {
+        const FORM: &[u8; 27] = b"0000-00-00T00:00:00.000000Z";
+        let text: &[u8; 27] = text.try_into().ok()?;
+        let fits = |(&have, &form): (&u8, &u8)| if form == b'0' { have.is_ascii_digit() } else { have == form };
+        if !text.iter().zip(FORM).all(fits) {
+            return None;
+        }
+        let number = |from: usize, to: usize| text[from..to].iter().fold(0i64, |sum, d| sum * 10 + i64::from(d - b'0'));
+        let (year, month, day) = (number(0, 4), number(5, 7), number(8, 10));
+        let (hour, minute, second) = (number(11, 13), number(14, 16), number(17, 19));
+        // The last days of the months, a leap second and the like are left to the general reader.
+        if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=28).contains(&day) {
+            return None;
+        }
+        if hour > 23 || minute > 59 || second > 59 {
+            return None;
+        }
+        // Days since 1970, with years that begin in March, so that the leap day is a year's last.
+        let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+        let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 719_469;
+        Some(Stamp((((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000 + number(20, 26)))
     }
 }
 
@@ -62,7 +89,7 @@ pub struct Entry {
 }
 
 /// What is wrong with a line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Flaw {
     /// The checksum is missing or differs.
     Checksum,
@@ -93,8 +120,8 @@ impl Entry {
         let mut out = serde_json::Serializer::with_formatter(&mut line, Escaping);
         self.event.serialize(&mut out)?;
         let crc = crc32fast::hash(&line);
-        line.extend_from_slice(CRC_OPENS);
-        line.extend_from_slice(format!("{crc:08x}\"}}\n").as_bytes());
+        line.extend_from_slice(&crc_member(crc));
+        line.push(b'\n');
         Ok(line)
     }
 
@@ -111,19 +138,53 @@ impl Entry {
         }
         let covered = line.len().checked_sub(CRC_LENGTH).ok_or(Flaw::Checksum)?;
         let (body, tail) = line.split_at(covered);
-        let expected = format!("{:08x}", crc32fast::hash(body));
-        if !tail.starts_with(CRC_OPENS) || &tail[CRC_OPENS.len()..] != format!("{expected}\"}}").as_bytes() {
+        if tail != crc_member(crc32fast::hash(body)) {
             return Err(Flaw::Checksum);
         }
         let text = std::str::from_utf8(line).map_err(|error| Flaw::Content(error.to_string()))?;
+        if let Some(entry) = Self::as_written(&text[..covered]) {
+            return Ok(entry);
+        }
         let envelope: Envelope = serde_json::from_str(text).map_err(|error| Flaw::Content(error.to_string()))?;
         if envelope.v > VERSION {
             return Err(Flaw::Newer(envelope.v));
         }
         let at = Stamp::parse(&envelope.at).ok_or_else(|| Flaw::Content(format!("`{}` is no time", envelope.at)))?;
-        let event = Event::parse(envelope.event).map_err(|error| Flaw::Content(error.to_string()))?;
+        let event = Event::parse(envelope.event.get()).map_err(|error| Flaw::Content(error.to_string()))?;
         Ok(Entry { seq: envelope.seq, at, event })
     }
+}
+
+impl Entry {
+    /// Reads the order of members in which this program writes them, without looking at anything twice. None: somebody else wrote the line,
+    /// or something is wrong with it.
+    fn as_written(body: &str) -> Option<Entry> {
+        let (v, rest) = number(body.strip_prefix("{\"v\":")?)?;
+        let (seq, rest) = number(rest.strip_prefix(",\"seq\":")?)?;
+        let (at, event) = rest.strip_prefix(",\"at\":\"")?.split_once("\",\"event\":")?;
+        if v > u64::from(VERSION) {
+            return None;
+        }
+        Some(Entry { seq, at: Stamp::parse(at)?, event: Event::parse(event).ok()? })
+    }
+}
+
+/// A whole number at the beginning of a text, and what follows it.
+fn number(text: &str) -> Option<(u64, &str)> {
+    let end = text.bytes().position(|byte| !byte.is_ascii_digit())?;
+    let (digits, rest) = text.split_at(end);
+    (digits.len() == 1 || !digits.starts_with('0')).then_some((digits.parse().ok()?, rest))
+}
+
+/// The last member of a line, and its end.
+fn crc_member(crc: u32) -> [u8; CRC_LENGTH] {
+    let mut member = [0; CRC_LENGTH];
+    member[..CRC_OPENS.len()].copy_from_slice(CRC_OPENS);
+    for (digit, place) in member[CRC_OPENS.len()..].iter_mut().zip((0..8).rev()) {
+        *digit = b"0123456789abcdef"[(crc >> (4 * place)) as usize & 15];
+    }
+    member[CRC_LENGTH - 2..].copy_from_slice(b"\"}");
+    member
 }
 
 /// JSON in which every character that a reader cannot see is written as `\uXXXX`, so that `cat` and `grep` on a journal are safe.
@@ -183,6 +244,56 @@ mod tests {
                 assert!(Entry::from_line(&damaged).is_err(), "byte {at} bit {bit}");
             }
         }
+    }
+
+    #[test]
+    fn times_are_read_as_any_reader_would_read_them() {
+        for at in [
+            0,
+            951_782_399_999_999,
+            951_782_400_000_001,
+            951_868_799_000_000,
+            1_795_000_000_123_456,
+            4_107_542_400_000_000,
+        ]
+        .into_iter()
+        .flat_map(|at| (0..400).map(move |day| Stamp(at + day * 86_401_000_003)))
+        {
+            let text = at.to_string();
+            assert_eq!(Stamp::parse(&text), Some(at), "{text}");
+            assert!(Stamp::as_written(text.as_bytes()).is_none_or(|fast| fast == at), "{text}");
+        }
+        for (text, at) in [
+            ("2026-11-21T08:37:01Z", Some(Stamp(1_795_250_221_000_000))),
+            ("2026-11-21T08:37:01.5+01:00", Some(Stamp(1_795_246_621_500_000))),
+            ("2026-02-30T08:37:01.000000Z", None),
+            ("2026-11-21T24:00:00.000000Z", None),
+            ("2026-11-21 08:37:01.000000", None),
+        ] {
+            assert_eq!(Stamp::parse(text), at, "{text}");
+        }
+    }
+
+    #[test]
+    fn members_in_another_order_and_members_of_a_newer_program_are_read_too() {
+        let sealed = |body: &str| {
+            let line = [body.as_bytes(), &crc_member(crc32fast::hash(body.as_bytes()))].concat();
+            Entry::from_line(&line)
+        };
+        let plain = Entry { seq: 7, at: Stamp(1_795_250_221_000_000), event: Failed { error: "x".into() }.into() };
+        let (at, event) = (r#""at":"2026-11-21T08:37:01.000000Z""#, r#""event":{"kind":"failed","error":"x"}"#);
+        for body in [
+            format!(r#"{{"v":1,"seq":7,{at},{event}"#),
+            format!(r#"{{"seq":7,{at},"v":1,{event}"#),
+            format!(r#"{{"v":1,"seq":7,{at},{event},"host":"a""#),
+            format!(r#"{{"v":1,"seq":7,"run":"a",{at},{event}"#),
+            format!(r#"{{"v":1, "seq":7,{at},"event":{{"error":"x","kind":"failed"}}"#),
+            format!(r#"{{"v":1,"seq":7,{at},"event":{{"kind":"\u0066ailed","error":"x"}}"#),
+        ] {
+            assert_eq!(sealed(&body).as_ref(), Ok(&plain), "{body}");
+        }
+        assert_eq!(sealed(&format!(r#"{{"v":2,"seq":7,{at},{event}"#)), Err(Flaw::Newer(2)));
+        assert!(matches!(sealed(&format!(r#"{{"v":1,"seq":07,{at},{event}"#)), Err(Flaw::Content(_))));
     }
 
     #[test]

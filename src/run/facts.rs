@@ -81,6 +81,9 @@ fn is_fact(event: &Event) -> bool {
         | Event::HeldOutAnswered(_)
         | Event::Duelled(_)
         | Event::Measured(_)
+        | Event::SecondJudged(_)
+        | Event::DemonstrationMissing(_)
+        | Event::JudgesCompared(_)
         | Event::Evaluated(_)
         | Event::CheckpointChosen(_)
         | Event::RolledBack(_)
@@ -91,6 +94,12 @@ fn is_fact(event: &Event) -> bool {
         Event::AlarmRaised(event) => !event.id.starts_with("sys"),
         Event::EngineAttached(_)
         | Event::TornTailSetAside(_)
+        // What was used of an answer is a fact elsewhere; how often one had to ask is the network's affair.
+        | Event::TeacherAsked(_)
+        | Event::TeacherAnswered(_)
+        | Event::TeacherFailed(_)
+        | Event::TeacherChanged(_)
+        | Event::CapsChanged(_)
         | Event::CheckpointDamaged(_)
         | Event::StepsAbandoned(_)
         | Event::AlarmCleared(_)

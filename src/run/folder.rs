@@ -110,11 +110,7 @@ impl RunFolder {
                 file.write_all(serde_json::to_string(&me)?.as_bytes())?;
                 Ok(Ok(EngineLock { _file: file }))
             }
-            Err(TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                file.read_to_string(&mut text)?;
-                Ok(Err(serde_json::from_str(&text).unwrap_or(Holder { pid: 0, host: "?".into() })))
-            }
+            Err(TryLockError::WouldBlock) => Ok(Err(Holder::read(&mut file))),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
@@ -123,12 +119,8 @@ impl RunFolder {
     pub fn holder(&self) -> Option<Holder> {
         let mut file = File::open(self.lock_path()).ok()?;
         match file.try_lock_shared() {
-            Ok(()) => None,
-            Err(_) => {
-                let mut text = String::new();
-                file.read_to_string(&mut text).ok()?;
-                serde_json::from_str(&text).ok()
-            }
+            Err(TryLockError::WouldBlock) => Some(Holder::read(&mut file)),
+            Ok(()) | Err(TryLockError::Error(_)) => None,
         }
     }
 
@@ -155,6 +147,16 @@ pub struct EngineLock {
 pub struct Holder {
     pub pid: u32,
     pub host: String,
+}
+
+impl Holder {
+    /// Who wrote its name into a lock that is held. An engine that starts holds the lock before its name stands in it:
+    /// it is somebody all the same.
+    fn read(file: &mut File) -> Holder {
+        let mut text = String::new();
+        let name = file.read_to_string(&mut text).ok().and_then(|_| serde_json::from_str(&text).ok());
+        name.unwrap_or(Holder { pid: 0, host: "?".into() })
+    }
 }
 
 pub fn host_name() -> String {

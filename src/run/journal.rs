@@ -9,6 +9,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use crate::run::entry::{Entry, Flaw};
 use crate::run::ids::Seq;
 
@@ -119,7 +121,7 @@ fn create(folder: &Path, segment: u32) -> io::Result<File> {
 }
 
 /// Where a line stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     pub segment: u32,
     pub offset: u64,
@@ -128,13 +130,13 @@ pub struct Place {
 }
 
 /// Something in a journal that is not as it should be, with its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Damage {
     pub place: Place,
     pub what: DamageKind,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DamageKind {
     Line(Flaw),
     /// The numbering jumps.
@@ -247,7 +249,7 @@ impl Tail {
     fn split(&mut self, each: &mut impl FnMut(Place, Found) -> bool) -> bool {
         let mut start = 0;
         let mut stopped = false;
-        while let Some(length) = memchr(&self.pending[start..]) {
+        while let Some(length) = memchr::memchr(b'\n', &self.pending[start..]) {
             let line = &self.pending[start..start + length];
             let here = self.place;
             let goes_on = if self.skipping {
@@ -323,10 +325,6 @@ impl Tail {
         self.file = None;
         Ok(true)
     }
-}
-
-fn memchr(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|&byte| byte == b'\n')
 }
 
 /// What was cut from the end of a journal, and kept in `journal.torn`.

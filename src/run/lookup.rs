@@ -60,6 +60,13 @@ impl Lookup {
     }
 }
 
+impl Lookup {
+    /// What has been remembered, to be told to another one.
+    pub fn places(&self) -> &[(Seq, Place)] {
+        &self.marks
+    }
+}
+
 impl Entries for Lookup {
     fn entry(&mut self, seq: Seq) -> Option<Entry> {
         let after = self.marks.partition_point(|&(marked, _)| marked <= seq);

@@ -110,6 +110,8 @@ pub struct HeadToHead {
 pub enum Referee {
     Judge,
     Oracle,
+    /// A teacher outside.
+    Teacher,
 }
 
 /// Lengths of a set of texts, in words.

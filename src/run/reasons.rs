@@ -20,10 +20,27 @@ pub enum Unscored {
     OutOfRange,
     /// A last score line that names two different numbers.
     Ambiguous,
+    /// A teacher refused to judge.
+    Refused,
+    /// An endpoint's filter withheld the judgement.
+    Filtered,
+    /// A teacher's judgement was cut off: its last line is not its verdict.
+    CutOff,
+    /// The judge could not read so long a text.
+    TooLong,
 }
 
 impl Unscored {
-    pub const ALL: [Unscored; 4] = [Unscored::Missing, Unscored::NotANumber, Unscored::OutOfRange, Unscored::Ambiguous];
+    pub const ALL: [Unscored; 8] = [
+        Unscored::Missing,
+        Unscored::NotANumber,
+        Unscored::OutOfRange,
+        Unscored::Ambiguous,
+        Unscored::Refused,
+        Unscored::Filtered,
+        Unscored::CutOff,
+        Unscored::TooLong,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -31,6 +48,10 @@ impl Unscored {
             Unscored::NotANumber => "not_a_number",
             Unscored::OutOfRange => "out_of_range",
             Unscored::Ambiguous => "ambiguous",
+            Unscored::Refused => "refused",
+            Unscored::Filtered => "filtered",
+            Unscored::CutOff => "cut_off",
+            Unscored::TooLong => "too_long",
         }
     }
 }
@@ -53,6 +74,8 @@ pub enum NoPair {
     Truncated,
     /// The policy's own log-prob per token favours the rejected answer more than in most pairs.
     LowPolicyMargin { margin: f64, cut: f64 },
+    /// The teacher gave no answer that could be shown to the model.
+    NoDemonstration { why: Unscored },
     /// A human said so.
     Human,
 }
@@ -67,6 +90,7 @@ impl NoPair {
             NoPair::Empty => "empty",
             NoPair::Truncated => "truncated",
             NoPair::LowPolicyMargin { .. } => "low_policy_margin",
+            NoPair::NoDemonstration { .. } => "no_demonstration",
             NoPair::Human => "human",
         }
     }

@@ -5,6 +5,7 @@ pub mod chat;
 pub mod html;
 pub mod invisible;
 pub mod likeness;
+pub mod nearest;
 pub mod svg;
 pub mod table;
 pub mod template;

@@ -15,6 +15,7 @@ pub mod lora;
 pub mod losses;
 pub mod optimizer;
 pub mod parameters;
+pub mod pretrain;
 pub mod schedule;
 pub mod sft;
 pub mod state;

@@ -4,20 +4,22 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use crate::run::entry::{Entry, Stamp};
 use crate::run::event::{Event, Level};
 use crate::run::ids::Seq;
 use crate::tui::tell::{Weight, tell};
 
 /// Something that one can jump to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     pub seq: Seq,
     pub at: Stamp,
     pub kind: MarkKind,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MarkKind {
     Stage,
     Iteration,
@@ -31,7 +33,7 @@ pub enum MarkKind {
 }
 
 /// An event that a log shows by itself, as a sentence.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Notable {
     pub seq: Seq,
     pub at: Stamp,
@@ -41,6 +43,7 @@ pub struct Notable {
 
 /// Sentences that are kept; the oldest go first.
 const NOTABLE: usize = 20_000;
+
 /// Remembers the moment, if this entry is one to jump to.
 pub fn mark(marks: &mut Vec<Mark>, entry: &Entry) {
     let kind = match &entry.event {
@@ -68,8 +71,8 @@ pub fn mark(marks: &mut Vec<Mark>, entry: &Entry) {
     marks.push(Mark { seq: entry.seq, at: entry.at, kind });
 }
 
-/// Remembers the sentence, if this entry is not one of thousands.
-pub fn note(notable: &mut VecDeque<Notable>, entry: &Entry) {
+/// The entry as a sentence, if it is not one of thousands.
+pub fn note(entry: &Entry) -> Option<Notable> {
     // Most entries are bulk: whether one is, is decided without making its sentence.
     let bulk = match &entry.event {
         Event::CandidateJudged(_)
@@ -88,11 +91,16 @@ pub fn note(notable: &mut VecDeque<Notable>, entry: &Entry) {
         _ => false,
     };
     if bulk {
-        return;
+        return None;
     }
     let (weight, says) = tell(&entry.event);
+    Some(Notable { seq: entry.seq, at: entry.at, weight, says })
+}
+
+/// Keeps a sentence; the oldest goes when there are too many.
+pub fn remember(notable: &mut VecDeque<Notable>, new: Notable) {
     if notable.len() == NOTABLE {
         notable.pop_front();
     }
-    notable.push_back(Notable { seq: entry.seq, at: entry.at, weight, says });
+    notable.push_back(new);
 }

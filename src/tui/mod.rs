@@ -11,7 +11,6 @@ pub mod doctor;
 pub mod dots;
 pub mod errands;
 pub mod figures;
-pub mod filter;
 pub mod keys;
 pub mod landmarks;
 pub mod layout;

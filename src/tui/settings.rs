@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::text::nearest::did_you_mean;
 use crate::tui::keys::Keymap;
 use crate::tui::theme::{Depth, Symbols, Theme};
 
@@ -104,7 +105,7 @@ impl Settings {
         };
         for name in table.keys() {
             if !NAMES.iter().any(|(known, _, _)| known == name) {
-                let near = nearest(name, NAMES.iter().map(|(known, _, _)| *known));
+                let near = did_you_mean(name, NAMES.iter().map(|(known, _, _)| *known));
                 settings.complaints.push(format!("`{name}` is no setting{near}"));
             }
         }
@@ -132,7 +133,7 @@ impl Settings {
             Some("light") => self.theme.light = true,
             Some("mono") => self.theme.depth = Depth::Mono,
             Some(other) => {
-                let near = nearest(other, ["dark", "light", "mono"]);
+                let near = did_you_mean(other, ["dark", "light", "mono"]);
                 self.complaints.push(format!("theme `{other}` is unknown{near}"));
             }
         }
@@ -162,37 +163,6 @@ impl Settings {
         self.keys = map;
         self.complaints.extend(complaints);
     }
-}
-
-/// `; did you mean …?` when a known name is close.
-pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    let near = known
-        .into_iter()
-        .map(|known| (distance(name, known), known))
-        .filter(|(distance, known)| *distance <= 1 + known.len() / 3)
-        .min();
-    near.map_or(String::new(), |(_, known)| format!("; did you mean `{known}`?"))
-}
-
-/// Edits between two words (insert, delete, replace, swap neighbours).
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut table = vec![vec![0; b.len() + 1]; a.len() + 1];
-    for i in 0..=a.len() {
-        for j in 0..=b.len() {
-            table[i][j] = if i == 0 || j == 0 {
-                i + j
-            } else {
-                let replaced = table[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-                let mut best = replaced.min(table[i - 1][j] + 1).min(table[i][j - 1] + 1);
-                if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                    best = best.min(table[i - 2][j - 2] + 1);
-                }
-                best
-            };
-        }
-    }
-    table[a.len()][b.len()]
 }
 
 #[cfg(test)]

@@ -1,35 +1,28 @@
 //! A run as a viewer sees it: read to its end and on, or held at any earlier moment.
 //!
 //! Live, attached and replay are one thing: `head` is the fold of everything read, `view` is the fold up to the cursor. Key frames make a
-//! jump anywhere cheap, backwards as forwards. Reads files of the run and writes none.
+//! jump anywhere cheap, backwards as forwards, and let a long run be opened at its end. Reads files of the run and writes none but these.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Seek, SeekFrom};
+
+use serde::{Deserialize, Serialize};
 
 use crate::run::entry::Stamp;
 use crate::run::folder::{Holder, Now, RunFolder};
 use crate::run::ids::Seq;
 use crate::run::journal::{Damage, Found, Place, Tail};
+use crate::run::key_frames::{KeyFrame, KeyFrames};
 use crate::run::view::RunView;
 pub use crate::tui::landmarks::{Mark, MarkKind, Notable};
-use crate::tui::landmarks::{mark, note};
+use crate::tui::landmarks::{mark, note, remember};
 use crate::tui::system::{Gauge, System};
 use crate::tui::texts::Texts;
 
 /// Entries between two key frames.
 const FRAME_EVERY: u64 = 8192;
-/// Only the end is looked at.
-const NO_FRAMES: u64 = u64::MAX;
 /// Damages that are kept for display.
 const DAMAGES: usize = 100;
-
-/// The fold before the entry at `place`.
-#[derive(Clone)]
-struct KeyFrame {
-    view: RunView,
-    place: Place,
-    expected: Seq,
-}
 
 /// Bytes at the end of the engine's own log that are shown.
 const ENGINE_LOG: u64 = 64 << 10;
@@ -44,10 +37,15 @@ pub struct Source {
     gauge: Gauge,
     tail: Tail,
     head: RunView,
-    frames: Vec<KeyFrame>,
+    frames: KeyFrames,
+    /// The entry before which the next frame is due.
+    next_frame: Seq,
+    /// The frame that was loaded last: steps backwards start from the same one again and again.
+    loaded: Option<KeyFrame>,
     cursor: Option<KeyFrame>,
     marks: Vec<Mark>,
     notable: VecDeque<Notable>,
+    told: Told,
     engine_log: (u64, String),
     damages: Vec<Damage>,
     /// Bytes of the journal when it was opened, to say how far the first reading is.
@@ -57,12 +55,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// For looking at the end: key frames are made when somebody first looks back, since they cost twice the memory of the view.
-    pub fn open_live(folder: RunFolder) -> Source {
-        Source::open_with(folder, NO_FRAMES)
-    }
-
-    /// For going back and forth.
+    /// A run, read as far as its key frames say.
     pub fn open(folder: RunFolder) -> Source {
         Source::open_with(folder, FRAME_EVERY)
     }
@@ -70,7 +63,7 @@ impl Source {
     /// The same with another distance between key frames, for tests.
     pub fn open_with(folder: RunFolder, frame_every: u64) -> Source {
         let size = journal_bytes(&folder);
-        Source {
+        let mut source = Source {
             texts: Texts::new(folder.path()),
             tail: Tail::new(folder.path()),
             now: None,
@@ -78,17 +71,38 @@ impl Source {
             system: None,
             gauge: Gauge::default(),
             head: RunView::default(),
-            frames: Vec::new(),
+            frames: KeyFrames::open(folder.path()),
+            next_frame: frame_every.saturating_add(1),
+            loaded: None,
             cursor: None,
             marks: Vec::new(),
             notable: VecDeque::new(),
+            told: Told::default(),
             engine_log: (0, String::new()),
             damages: Vec::new(),
             size,
             frame_every,
             read_once: false,
             folder,
+        };
+        source.start_at_last_frame();
+        source
+    }
+
+    /// Goes on from the last key frame instead of from the beginning.
+    fn start_at_last_frame(&mut self) {
+        let met: Option<Vec<Met>> = self.frames.met().and_then(|all| all.iter().map(|met| Met::read(met)).collect());
+        let Some((met, frame)) = met.zip(self.frames.load_last()) else { return };
+        for met in met {
+            self.marks.extend(met.marks);
+            self.damages.extend(met.damages);
+            met.notable.into_iter().for_each(|notable| remember(&mut self.notable, notable));
+            met.places.into_iter().for_each(|(seq, place)| self.texts.passed(seq, place));
         }
+        self.told = Told::all(&self.marks, &self.damages, self.texts.places().len());
+        self.tail = Tail::starting_at(self.folder.path(), frame.place, frame.expected);
+        self.next_frame = frame.expected.saturating_add(self.frame_every);
+        self.head = frame.view;
     }
 
     /// The run as known at the cursor.
@@ -156,18 +170,25 @@ impl Source {
     /// Reads what is new, at most `limit` entries. Returns how many there were; `limit` means that there may be more.
     pub fn poll(&mut self, limit: usize) -> io::Result<usize> {
         let every = self.frame_every;
-        let Source { tail, head, frames, marks, notable, damages, texts, .. } = self;
+        let Source { tail, head, frames, next_frame, marks, notable, told, damages, texts, .. } = self;
         let mut count = 0;
         let stopped = tail.read(|place, found| {
             match found {
                 Found::Entry(entry) => {
-                    let due = frames.last().map_or(0, |frame| frame.expected.saturating_add(every));
-                    if entry.seq >= due {
-                        frames.push(KeyFrame { view: head.clone(), place, expected: entry.seq });
+                    if entry.seq >= *next_frame {
+                        *next_frame = entry.seq.saturating_add(every);
+                        if frames.grows() {
+                            let met = Met::since(told, marks, notable, damages, texts.places());
+                            frames.add(head, place, &entry, &met.written());
+                            *told = Told::all(marks, damages, texts.places().len());
+                        }
                     }
                     texts.passed(entry.seq, place);
                     mark(marks, &entry);
-                    note(notable, &entry);
+                    if let Some(notable_now) = note(&entry) {
+                        remember(notable, notable_now);
+                        told.new_notable += 1;
+                    }
                     head.apply(&entry);
                     count += 1;
                 }
@@ -207,23 +228,9 @@ impl Source {
             self.cursor = None;
             return;
         }
-        self.make_frames();
-        let mut from = self.start_for(target);
+        let mut from = self.start_for(|seq, _| seq <= target);
         advance(&self.folder, &mut from, |_, seq| seq <= target);
         self.cursor = Some(from);
-    }
-
-    /// Reads the journal once more for its key frames, when it was read without.
-    fn make_frames(&mut self) {
-        if self.frame_every != NO_FRAMES {
-            return;
-        }
-        self.frame_every = FRAME_EVERY;
-        let mut again = Source::open_with(self.folder.clone(), FRAME_EVERY);
-        // What cannot be read now has been complained of by the first reading.
-        if again.read_all().is_ok() {
-            self.frames = again.frames;
-        }
     }
 
     /// Shows the run as it was at this time: after the last entry that is not later.
@@ -232,10 +239,7 @@ impl Source {
             self.cursor = None;
             return;
         }
-        self.make_frames();
-        let place = self.frames.partition_point(|frame| frame.view.at <= at && frame.view.seq > 0);
-        let Some(frame) = self.frames.get(place.saturating_sub(1)) else { return };
-        let mut from = frame.clone();
+        let mut from = self.start_for(|_, time| time <= at);
         advance(&self.folder, &mut from, |time, _| time <= at);
         self.cursor = Some(from);
     }
@@ -245,21 +249,24 @@ impl Source {
         self.cursor = None;
     }
 
-    /// The nearest known state at or before `target`.
-    fn start_for(&self, target: Seq) -> KeyFrame {
-        let place = self.frames.partition_point(|frame| frame.view.seq <= target);
-        let frame = place.checked_sub(1).and_then(|place| self.frames.get(place));
-        let here = self.cursor.as_ref().filter(|cursor| cursor.view.seq <= target);
-        let start = match (frame, here) {
-            (Some(frame), Some(here)) if here.view.seq > frame.view.seq => Some(here),
-            (Some(frame), _) => Some(frame),
-            (None, here) => here,
-        };
-        start.cloned().unwrap_or_else(|| KeyFrame {
-            view: RunView::default(),
-            place: Place { segment: 1, offset: 0, line: 1 },
-            expected: 1,
-        })
+    /// The nearest known state of those that are not too late.
+    fn start_for(&mut self, fits: impl Fn(Seq, Stamp) -> bool) -> KeyFrame {
+        self.frames.refresh();
+        let framed = self.frames.before(|known| fits(known.seq, known.at)).map(|known| known.expected);
+        let fits = |frame: &&KeyFrame| frame.view.seq == 0 || fits(frame.view.seq, frame.view.at);
+        let here = self.cursor.as_ref().filter(fits);
+        let near = [here, self.loaded.as_ref().filter(fits)].into_iter().flatten().max_by_key(|frame| frame.expected);
+        match framed {
+            Some(expected) if near.is_none_or(|near| near.expected < expected) => {
+                // The views of before are let go first: a long run has no room for many.
+                self.cursor = None;
+                self.loaded = None;
+                self.loaded = self.frames.load(expected);
+                self.loaded.clone()
+            }
+            _ => near.cloned(),
+        }
+        .unwrap_or_else(KeyFrame::first)
     }
 
     /// The next or previous mark of this sort, seen from the cursor.
@@ -275,9 +282,8 @@ impl Source {
 
     /// A place in the journal at or before this entry, and the number of the entry that stands there.
     pub fn place_before(&self, seq: Seq) -> (Place, Seq) {
-        let after = self.frames.partition_point(|frame| frame.expected <= seq);
-        match after.checked_sub(1).and_then(|place| self.frames.get(place)) {
-            Some(frame) => (frame.place, frame.expected),
+        match self.frames.before(|known| known.expected <= seq) {
+            Some(known) => (known.place, known.expected),
             None => (Place { segment: 1, offset: 0, line: 1 }, 1),
         }
     }
@@ -296,6 +302,56 @@ impl Source {
         })
         .ok()?;
         at
+    }
+}
+
+/// How much of what was met stands in key frames.
+#[derive(Default)]
+struct Told {
+    marks: usize,
+    damages: usize,
+    places: usize,
+    new_notable: usize,
+}
+
+impl Told {
+    fn all(marks: &[Mark], damages: &[Damage], places: usize) -> Told {
+        Told { marks: marks.len(), damages: damages.len(), places, new_notable: 0 }
+    }
+}
+
+/// What was met between two key frames, to be known again without reading.
+#[derive(Serialize, Deserialize)]
+struct Met {
+    marks: Vec<Mark>,
+    notable: Vec<Notable>,
+    damages: Vec<Damage>,
+    places: Vec<(Seq, Place)>,
+}
+
+impl Met {
+    fn since(
+        told: &Told,
+        marks: &[Mark],
+        notable: &VecDeque<Notable>,
+        damages: &[Damage],
+        places: &[(Seq, Place)],
+    ) -> Met {
+        Met {
+            marks: marks[told.marks..].to_vec(),
+            notable: notable.iter().skip(notable.len().saturating_sub(told.new_notable)).cloned().collect(),
+            damages: damages[told.damages..].to_vec(),
+            places: places[told.places..].to_vec(),
+        }
+    }
+
+    /// Nothing of it can fail to be written; if it does, the frame says nothing of it and is of no use when it is read.
+    fn written(&self) -> Vec<u8> {
+        postcard::to_allocvec(self).unwrap_or_default()
+    }
+
+    fn read(bytes: &[u8]) -> Option<Met> {
+        postcard::from_bytes(bytes).ok()
     }
 }
 

@@ -2,13 +2,15 @@
 //!
 //! Total over the closed set of events. Texts of models stay out, but for what is needed to recognise them.
 
+use serde::{Deserialize, Serialize};
+
 use crate::run::event::*;
 use crate::run::number::Num;
 use crate::run::reasons::{NoPair, Refusal, Unscored};
 use crate::tui::figures::{bytes, count, duration, fit, number, one_line, percent};
 
 /// How much an event matters to somebody who reads a log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Weight {
     /// One of thousands: a candidate, a judgement, a step.
     Bulk,
@@ -65,10 +67,30 @@ pub fn tell(event: &Event) -> (Weight, String) {
             (Bulk, format!("{says}: {}", scored(e.score)))
         }
         Event::PairSelected(e) => {
-            let (chosen, rejected) = (number(e.chosen_score, 3), number(e.rejected_score, 3));
+            let score = |score: Option<f64>| score.map_or("–".into(), |score| number(score, 3));
+            let (chosen, rejected) = (score(e.chosen_score), score(e.rejected_score));
             (Bulk, format!("pair #{}: {chosen} over {rejected}, suspicion {}", e.id, number(e.suspicion, 2)))
         }
         Event::PromptSkipped(e) => (Bulk, format!("no pair for #{}: {}", e.id, no_pair(&e.why))),
+        Event::TeacherAsked(e) => (Bulk, format!("call {} to the teacher", e.call)),
+        Event::TeacherAnswered(e) => {
+            let says = format!("the teacher answered call {}, {} tokens", e.call, e.tokens_in + e.tokens_out);
+            (Bulk, format!("{says}, {}", e.finish.name()))
+        }
+        Event::TeacherFailed(e) => {
+            (Warning, format!("call {} to the teacher failed, {}: {}", e.call, e.fault.name(), one_line(&e.says)))
+        }
+        Event::TeacherChanged(e) => {
+            (Warning, format!("the teacher changed from {} to {}", one_line(&e.was), one_line(&e.now)))
+        }
+        Event::CapsChanged(e) => (Notable, format!("{} changed what the teacher may cost", one_line(&e.by))),
+        Event::DemonstrationMissing(e) => (Bulk, format!("no demonstration for #{}: {}", e.prompt, unscored(e.why))),
+        Event::SecondJudged(e) => (Bulk, format!("{} judged too: {}", one_line(&e.judge), scored(e.score))),
+        Event::JudgesCompared(e) => {
+            let half = e.agreement.pairwise_half.map_or("–".into(), percent);
+            let (judge, reference) = (one_line(&e.judge), one_line(&e.reference));
+            (Notable, format!("{judge} agrees with {reference} on {half} of the pairs"))
+        }
         Event::SpotCheckOpened(e) => (Notable, format!("spot check opened: {} pairs", e.queue.len())),
         Event::PairDecided(e) => (Notable, decided(e)),
         Event::NoteAdded(e) => {
@@ -127,6 +149,7 @@ pub fn tell(event: &Event) -> (Weight, String) {
                 PauseReason::Asked => e.by.as_ref().map_or("asked".into(), |by| format!("{} asked", one_line(by))),
                 PauseReason::Alarm { id } => format!("alert {}", one_line(id)),
                 PauseReason::Storage { error } => format!("can not write: {}", one_line(error)),
+                PauseReason::Teacher { error } => format!("the teacher: {}", one_line(error)),
             };
             (Warning, format!("paused: {why}"))
         }
@@ -159,6 +182,10 @@ pub fn unscored(why: Unscored) -> &'static str {
         Unscored::NotANumber => "not a number",
         Unscored::OutOfRange => "not within 0 to 5",
         Unscored::Ambiguous => "two different scores",
+        Unscored::Refused => "refused",
+        Unscored::Filtered => "withheld by a filter",
+        Unscored::CutOff => "cut off",
+        Unscored::TooLong => "too long to judge",
     }
 }
 
@@ -187,6 +214,7 @@ pub fn no_pair(why: &NoPair) -> String {
         NoPair::Empty => "an answer is empty".into(),
         NoPair::Truncated => "an answer was cut off".into(),
         NoPair::LowPolicyMargin { .. } => "the policy itself prefers the rejected answer".into(),
+        NoPair::NoDemonstration { why } => format!("the teacher showed nothing: {}", unscored(*why)),
         NoPair::Human => "a human said so".into(),
     }
 }

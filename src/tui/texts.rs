@@ -30,6 +30,11 @@ impl Texts {
         self.lookup.get_mut().passed(seq, place);
     }
 
+    /// The places that were passed and are remembered.
+    pub fn places(&mut self) -> &[(Seq, Place)] {
+        self.lookup.get_mut().places()
+    }
+
     /// The entry with this number; none when it is not there or cannot be read.
     pub fn entry(&self, seq: Seq) -> Option<Rc<Entry>> {
         if let Some(known) = self.memo.borrow().get(&seq) {

@@ -28,7 +28,7 @@ const EVERY: Duration = Duration::from_millis(150);
 
 /// Looks at a run that may be alive, until the user leaves.
 pub fn watch_run(folder: RunFolder, mode: Mode, settings: Settings) -> anyhow::Result<Leave> {
-    let mut app = App::new(Source::open_live(folder), mode, settings);
+    let mut app = App::new(Source::open(folder), mode, settings);
     prepare(&mut app);
     run(app)
 }

@@ -93,6 +93,7 @@ impl Story {
         let config = serde_json::to_value(Settings::tiny()).unwrap();
         let plan = [(1, Stage::Judge), (1, Stage::Dpo), (1, Stage::Eval)];
         story.tell(RunStarted {
+            recipe: "self".into(),
             name: name.into(),
             program: "selfreward 0".into(),
             config,
@@ -143,6 +144,7 @@ impl Story {
         });
         for candidate in 0..2 {
             self.tell(CandidateSampled {
+                writer: None,
                 prompt: id,
                 candidate,
                 text: format!("answer {candidate} to {number} {text}{}", if candidate == 0 { end } else { "" }),
@@ -168,8 +170,8 @@ impl Story {
             id,
             chosen: 0,
             rejected: 1,
-            chosen_score: 4.0,
-            rejected_score: 3.0,
+            chosen_score: Some(4.0),
+            rejected_score: Some(3.0),
             means: vec![Some(4.0), Some(3.0)],
             length_ratio: 1.0,
             suspicion,

@@ -20,6 +20,11 @@ use crate::stage::{engine, facts, play, small};
 /// Kills in a test run of every commit; set SELFREWARD_KILLS for more.
 const KILLS: u32 = 12;
 
+/// `step` in a test run of every commit, 1 (every entry, every byte) when SELFREWARD_CUTS is set.
+fn every(step: usize) -> usize {
+    if std::env::var_os("SELFREWARD_CUTS").is_some() { 1 } else { step }
+}
+
 fn tiny() -> Settings {
     let mut settings = small(11);
     settings.prompts.count = 14;
@@ -129,7 +134,7 @@ fn a_journal_cut_after_any_entry_resumes_to_the_same_facts() {
             .iter()
             .any(|kind| line.contains(&format!("\"kind\":\"{kind}")))
     };
-    let chosen: Vec<usize> = (0..ends.len()).filter(|&at| at % 97 == 0 || (border(at) && at % 4 == 0)).collect();
+    let chosen: Vec<usize> = (0..ends.len()).filter(|&at| at % every(97) == 0 || (border(at) && at % 5 == 0)).collect();
     for at in &chosen {
         let folder = cut(&whole, root.path(), &format!("cut{at}"), ends[*at]);
         let (ended, _) =
@@ -155,15 +160,15 @@ fn every_cut_of_a_journal_is_mended_to_its_longest_whole_prefix() {
         (torn, view, std::fs::metadata(&path).unwrap().len())
     };
     // After every entry.
-    for end in ends.iter().step_by(7) {
+    for end in ends.iter().step_by(every(23)) {
         let (torn, view, length) = mended(&journal[..*end]);
         assert_eq!((torn.unwrap(), length), (0, *end as u64));
         assert_eq!(view.seq as usize, ends.iter().position(|at| at == end).unwrap() + 1);
     }
-    // Inside every byte of the last line, and of a long one.
-    for line in [ends.len() - 1, ends.len() / 2] {
+    // Inside every byte of the last line of a young journal, and of the whole one.
+    for (line, step) in [(40, 1), (ends.len() - 1, every(13))] {
         let (from, to) = (ends[line - 1], ends[line]);
-        for bytes in from..to {
+        for bytes in (from..to).step_by(step) {
             let (torn, view, length) = mended(&journal[..bytes]);
             assert_eq!((torn.unwrap(), length), ((bytes - from) as u64, from as u64), "cut at byte {bytes}");
             assert_eq!(view.seq as usize, line);

@@ -60,6 +60,7 @@ fn long_run(count: u64) -> impl Iterator<Item = Entry> {
     let mut events = Vec::new();
     let plan = Vec::new();
     events.push(Event::from(RunStarted {
+        recipe: "self".into(),
         name: "long".into(),
         program: "test".into(),
         config: serde_json::json!({}),
@@ -100,6 +101,7 @@ fn long_run(count: u64) -> impl Iterator<Item = Entry> {
                 let logprob_per_token = Some(-1.0);
                 events.push(
                     CandidateSampled {
+                        writer: None,
                         prompt,
                         candidate,
                         text,
@@ -143,8 +145,8 @@ fn long_run(count: u64) -> impl Iterator<Item = Entry> {
                     id,
                     chosen: 0,
                     rejected: 1,
-                    chosen_score: 4.0,
-                    rejected_score: 2.0,
+                    chosen_score: Some(4.0),
+                    rejected_score: Some(2.0),
                     means: vec![Some(4.0); 4],
                     length_ratio: 1.1,
                     suspicion: 0.2,

@@ -13,13 +13,19 @@ const LAW: &[(&str, &[&str])] = &[
     ("recipe", &["run", "text"]),
     ("data", &["run", "text", "recipe"]),
     ("microworld", &["text", "recipe"]),
-    ("engine", &["run", "text", "recipe", "data", "microworld"]),
+    // Bytes of this program and nothing else: the engine starts from them where no base and no data are named.
+    ("embedded", &[]),
+    ("engine", &["run", "text", "recipe", "data", "microworld", "embedded"]),
     // A rehearsal invents plausible prompts, answers and critiques: the world has them.
     ("rehearsal", &["run", "text", "recipe", "engine", "microworld"]),
+    // It answers to the engine's seam, in the words of the journal; what goes over the network is its own affair.
+    ("teacher", &["run", "text", "engine"]),
     ("tui", &["run", "text"]),
     ("model", &["text", "recipe"]),
     ("train", &["run", "model"]),
     ("llama_policy", &["run", "text", "recipe", "engine", "model", "train"]),
+    // The embedded model is made where the world, which knows no tokens, meets the trainers, which know no tasks.
+    ("forge", &["text", "recipe", "microworld", "embedded", "model", "train"]),
     (
         "cli",
         &[
@@ -28,18 +34,21 @@ const LAW: &[(&str, &[&str])] = &[
             "recipe",
             "data",
             "microworld",
+            "embedded",
             "engine",
             "rehearsal",
+            "teacher",
             "tui",
             "model",
             "train",
             "llama_policy",
+            "forge",
         ],
     ),
 ];
 
 /// Modules in which tensors may be named.
-const TENSOR_ROOMS: [&str; 3] = ["model", "train", "llama_policy"];
+const TENSOR_ROOMS: [&str; 4] = ["model", "train", "llama_policy", "forge"];
 /// Files that may read a clock, below the screens and the command line.
 const CLOCKS: [&str; 1] = ["engine/recorder.rs"];
 /// Modules that run without a clock, except in those files.

@@ -140,6 +140,7 @@ fn the_published_judge_collapse_stops_a_run_before_its_optimiser() {
     let (plan, data) = (Vec::new(), Vec::new());
     apply(
         RunStarted {
+            recipe: "self".into(),
             name: "published".into(),
             program: "test".into(),
             config: serde_json::json!({}),
@@ -164,6 +165,7 @@ fn the_published_judge_collapse_stops_a_run_before_its_optimiser() {
             let (text, token_ids) = (response.text.clone().unwrap_or_default(), Vec::new());
             apply(
                 CandidateSampled {
+                    writer: None,
                     prompt: id,
                     candidate,
                     text,

@@ -48,6 +48,10 @@ mod screens_pictures;
 mod shared_data;
 mod stage;
 mod story;
+mod teacher_ledger;
+mod teacher_runs;
+mod teacher_server;
+mod teacher_wire;
 mod text_pages;
 #[cfg(feature = "llama")]
 mod train_golden;
@@ -61,6 +65,7 @@ mod train_run;
 mod train_solo;
 #[cfg(feature = "llama")]
 mod train_tiny;
+mod tui_frames;
 mod tui_keys;
 mod tui_pictures;
 mod tui_screens;

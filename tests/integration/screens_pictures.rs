@@ -164,7 +164,7 @@ fn help_lists_every_key_and_every_word_of_the_filter() {
         });
         assert!(found, "{} {}", row.keys, row.name);
     }
-    for (word, _) in selfreward::tui::filter::WORDS.iter().chain(help::GLOSSARY) {
+    for (word, _) in selfreward::run::filter::WORDS.iter().chain(help::GLOSSARY) {
         assert!(entries.iter().any(|entry| matches!(entry, help::Entry::Row { key, .. } if key == word)), "{word}");
     }
     assert!(help::entries(&app, "no such thing at all").is_empty());

@@ -24,6 +24,7 @@ pub fn small(seed: u64) -> Settings {
     settings.eval.ranked = 25;
     settings.eval.anchors = 40;
     settings.eval.bootstrap = 200;
+    settings.eval.head_to_head = true;
     settings.gate.mode = GateMode::Off;
     settings
 }

@@ -52,7 +52,7 @@ fn every_moment_is_the_fold_of_what_came_before_forwards_and_backwards() {
 fn a_run_that_is_watched_at_its_end_can_be_looked_back_at() {
     let root = tempfile::tempdir().unwrap();
     let entries = small(story::Illness::Healthy).tell();
-    let mut source = Source::open_live(story::write(root.path(), "a", &entries));
+    let mut source = Source::open(story::write(root.path(), "a", &entries));
     source.read_all().unwrap();
     for wanted in [300, 20, 500] {
         source.seek(wanted);

@@ -46,6 +46,21 @@ pub struct RollbackArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct SpendArgs {
+    #[command(flatten)]
+    pub request: RequestArgs,
+    /// The most calls to the teacher; 0 sets no limit
+    #[arg(long, value_name = "N")]
+    pub calls: Option<u64>,
+    /// The most tokens, sent and answered together; 0 sets no limit
+    #[arg(long, value_name = "N")]
+    pub tokens: Option<u64>,
+    /// The most money, in the currency of the prices; 0 sets no limit
+    #[arg(long, value_name = "AMOUNT")]
+    pub cost: Option<f64>,
+}
+
+#[derive(Debug, Args)]
 pub struct DecideArgs {
     #[command(flatten)]
     pub request: RequestArgs,

@@ -24,7 +24,7 @@ use crate::model::commands::{bench::BenchArgs, generate::GenerateArgs, inspect::
 #[cfg(feature = "llama")]
 macro_rules! model_line {
     () => {
-        "  model     train sft, train dpo, judge, generate, logprobs, bench,\n            model inspect\n"
+        "  model     train sft, train dpo, judge, generate, logprobs, bench,\n            forge, model inspect\n"
     };
 }
 #[cfg(not(feature = "llama"))]
@@ -41,7 +41,7 @@ const HELP: &str = concat!(
 
 Usage: selfreward [--runs DIR] COMMAND …
 
-  train     run, resume, pause, stop, snapshot, rollback
+  train     demo, run, resume, pause, stop, snapshot, rollback, spend
   look      attach, watch, replay, ls, status, alerts, pairs, diff
   decide    check, keep, veto, swap, tie, score, defer, flag, undo, redo,
             note, ack, gate
@@ -80,6 +80,8 @@ pub enum ModelCommand {
 pub enum Command {
     /// Start a run and watch it
     Run(RunArgs),
+    /// Watch the embedded model improve itself, or fail
+    Demo(DemoArgs),
     /// Go on with a run that is paused or was interrupted
     Resume(ResumeArgs),
     /// Look at a run and decide about its pairs
@@ -89,7 +91,7 @@ pub enum Command {
     /// Play a run's journal again
     Replay(ReplayArgs),
     /// Decide about the pairs of an open gate, one after the other
-    Check(LookArgs),
+    Check(CheckArgs),
     /// List the runs
     Ls(ListArgs),
     /// How a run stands
@@ -110,6 +112,8 @@ pub enum Command {
     Snapshot(RequestArgs),
     /// Go back to an earlier model and do the iterations after it again
     Rollback(RollbackArgs),
+    /// Change what the teacher of a run may cost
+    Spend(SpendArgs),
     /// Use pairs as the judge made them
     Keep(DecideArgs),
     /// Keep pairs out of training
@@ -152,6 +156,9 @@ pub enum Command {
     /// How fast this machine writes and scores
     #[cfg(feature = "llama")]
     Bench(BenchArgs),
+    /// Make the embedded model and its seed data anew
+    #[cfg(feature = "llama")]
+    Forge(ForgeArgs),
     /// About a model's folder
     #[cfg(feature = "llama")]
     #[command(subcommand)]

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::cli::arguments::ListArgs;
+use crate::engine::collapse::Collapse;
 use crate::engine::settings::PolicyKind;
+use crate::engine::teaching::settings::Recipe;
 
 /// Where settings come from.
 #[derive(Debug, Clone, Default, Args)]
@@ -28,6 +30,9 @@ pub struct SettingArgs {
     /// Who plays the model: llama, or rehearsal (scripted)
     #[arg(long, value_name = "NAME")]
     pub policy: Option<PolicyName>,
+    /// Whose judgement counts: self, teacher-reward or teacher-demo
+    #[arg(long, value_name = "NAME")]
+    pub recipe: Option<RecipeName>,
     /// Before training: off, wait or deadline:DURATION
     #[arg(long, value_name = "GATE")]
     pub gate: Option<String>,
@@ -62,6 +67,18 @@ impl std::str::FromStr for PolicyName {
     }
 }
 
+/// `Recipe` as an argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecipeName(pub Recipe);
+
+impl std::str::FromStr for RecipeName {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Recipe::ALL.into_iter().find(|recipe| recipe.name() == text);
+        found.map(RecipeName).ok_or_else(|| "write self, teacher-reward or teacher-demo".into())
+    }
+}
+
 /// How an engine is started and what the caller does meanwhile.
 #[derive(Debug, Clone, Default, Args)]
 pub struct EngineArgs {
@@ -90,8 +107,29 @@ pub struct RunArgs {
     /// The run's name; else one is made from the date
     #[arg(long)]
     pub name: Option<String>,
+    /// Start without asking whether the teacher may cost what it will
+    #[arg(long)]
+    pub yes: bool,
     #[command(flatten)]
     pub settings: SettingArgs,
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// The run's name; else one is made from the date
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Really fail: saturation, length, parse or overfit
+    #[arg(long, value_name = "HOW")]
+    pub collapse: Option<Collapse>,
+    /// The root seed
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// One setting, for example dpo.beta=0.2; repeatable
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
     #[command(flatten)]
     pub engine: EngineArgs,
 }
@@ -116,12 +154,47 @@ pub struct EngineProcessArgs {
     pub folder: PathBuf,
 }
 
+#[cfg(feature = "llama")]
+#[derive(Debug, Args)]
+pub struct ForgeArgs {
+    /// The folder to make
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Everything follows from it
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Threads; 0 takes all cores
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub threads: usize,
+}
+
 #[derive(Debug, Args)]
 pub struct LookArgs {
     /// Name or folder of the run
     pub run: String,
     #[command(flatten)]
     pub view: ViewArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Name or folder of the run
+    pub run: String,
+    /// Let the embedded world's oracle decide at every gate, as a simulation: all, queue or random pairs
+    #[arg(long, value_name = "PAIRS", hide_possible_values = true)]
+    pub simulate: Option<Simulate>,
+    #[command(flatten)]
+    pub view: ViewArgs,
+}
+
+/// Which pairs a simulated human looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Simulate {
+    All,
+    /// Those that the gate offers.
+    Queue,
+    /// As many, drawn at random.
+    Random,
 }
 
 /// How screens look, for this time; the user's settings file says it for good.

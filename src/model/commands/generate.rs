@@ -15,6 +15,7 @@ use crate::model::pick::Sampling;
 use crate::model::random;
 use crate::model::sampler::{Ask, Event, Finish, Flow, Manner, Reply};
 use crate::model::tokenizer::Tokenizer;
+use crate::text::visible::visible;
 
 #[derive(Debug, Clone, Args)]
 #[group(id = "what", required = true, args = ["prompt", "input"])]
@@ -188,14 +189,4 @@ impl<W: Write> InOrder<'_, W> {
         }
         Ok(())
     }
-}
-
-/// A model may write terminal commands and invisible characters; a terminal gets to see them as a mark.
-fn visible(text: &str) -> String {
-    let hidden = |c: char| {
-        (c.is_control() && c != '\n' && c != '\t')
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
-            || matches!(c, '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
-    };
-    text.chars().map(|c| if hidden(c) { '\u{fffd}' } else { c }).collect()
 }

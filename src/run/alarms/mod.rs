@@ -12,12 +12,15 @@ use crate::run::view::{Round, RunView};
 
 mod judge;
 mod learning;
+mod teacher;
 mod texts;
 
 /// Thresholds of the alarms. No paper gives them; they are proposals, and all of them settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct AlarmSettings {
+    /// Pause the run on an ERROR alarm until somebody answers.
+    pub pause: bool,
     /// Replies, candidates or prompts that must be there before a share of them means anything.
     pub min_count: u32,
     /// Share of judge replies without a score: warn, and stop.
@@ -79,6 +82,7 @@ pub struct AlarmSettings {
 impl Default for AlarmSettings {
     fn default() -> Self {
         AlarmSettings {
+            pause: true,
             min_count: 50,
             unparsed_warn: 0.02,
             unparsed_stop: 0.10,
@@ -155,6 +159,8 @@ pub const RULES: &[(&str, Lamp, &str)] = &[
     ("spike", Lamp::Dpo, "loss or gradient jumps"),
     ("overfit", Lamp::Dpo, "preference training goes too far"),
     ("start", Lamp::Dpo, "the first DPO loss is not ln 2"),
+    ("teacher-changed", Lamp::System, "another model answers under the teacher's name"),
+    ("teacher-overrun", Lamp::System, "calls cost more than was reserved for them"),
     ("sys-disk", Lamp::System, "little space is left on the disk"),
     ("sys-storage", Lamp::System, "the run folder cannot be written"),
 ];
@@ -174,6 +180,7 @@ pub fn lint(view: &RunView, limits: &AlarmSettings) -> Vec<AlarmRaised> {
     lint.texts();
     lint.prompts();
     lint.steps();
+    lint.teacher();
     lint.found
 }
 

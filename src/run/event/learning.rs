@@ -104,6 +104,9 @@ pub struct Duelled {
     pub item: u32,
     /// True when the model's own answer was shown first.
     pub first: bool,
+    /// Who compared them; absent for the model itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge: Option<String>,
     pub reply: String,
     pub verdict: Verdict,
 }

@@ -27,12 +27,20 @@ pub struct RunStarted {
     pub policy: String,
     /// Who judges: `self`, or another judge.
     pub judge: String,
+    /// Whose judgement or answers the pairs are made of: `self`, `teacher-reward` or `teacher-demo`.
+    #[serde(default = "own_recipe")]
+    pub recipe: String,
     /// The last iteration: with 2 the run ends at M3.
     pub iterations: u32,
     /// What was read, by role (`ift`, `eft`, …).
     pub data: Vec<DataRead>,
     /// The stages to come, with how much each is expected to be.
     pub plan: Vec<Planned>,
+}
+
+/// Journals from before there were recipes.
+fn own_recipe() -> String {
+    "self".into()
 }
 
 /// One stage of the plan.
@@ -166,6 +174,10 @@ pub enum PauseReason {
     },
     /// The journal or a checkpoint could not be written.
     Storage {
+        error: String,
+    },
+    /// The teacher does not answer, or a cap leaves no room for another call.
+    Teacher {
         error: String,
     },
 }

@@ -4,16 +4,17 @@
 //! know survives as `Unknown`. Fields that are a time, a duration or a host are no facts: see `facts.rs`.
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 mod check;
 mod learning;
 mod life;
+mod teacher;
 mod writing;
 
 pub use check::*;
 pub use learning::*;
 pub use life::*;
+pub use teacher::*;
 pub use writing::*;
 
 /// Declares the closed set once: the enum, the names of its kinds, how each is read, and the documentation of each field.
@@ -41,14 +42,19 @@ macro_rules! events {
             }
 
             /// Reads one event. A known kind with wrong members is an error; an unknown kind is not.
-            pub fn parse(raw: &RawValue) -> Result<Event, serde_json::Error> {
+            pub fn parse(text: &str) -> Result<Event, serde_json::Error> {
                 #[derive(Deserialize)]
                 struct Kind<'a> {
                     #[serde(borrow)]
                     kind: std::borrow::Cow<'a, str>,
                 }
-                let text = raw.get();
-                match serde_json::from_str::<Kind>(text)?.kind.as_ref() {
+                // This program writes the kind first: then the text need not be read twice.
+                let written = text.strip_prefix("{\"kind\":\"").and_then(|rest| Some(rest.split_once('"')?.0));
+                let kind = match written.filter(|kind| !kind.contains('\\')) {
+                    Some(kind) => std::borrow::Cow::Borrowed(kind),
+                    None => serde_json::from_str::<Kind>(text)?.kind,
+                };
+                match kind.as_ref() {
                     $($kind => serde_json::from_str::<events!(@held $payload $($boxed)?)>(text).map(Event::$payload),)+
                     _ => serde_json::from_str(text).map(Event::Unknown),
                 }
@@ -85,6 +91,14 @@ events! {
     "candidate_judged" CandidateJudged,
     "pair_selected" PairSelected,
     "prompt_skipped" PromptSkipped,
+    "teacher_asked" TeacherAsked,
+    "teacher_answered" TeacherAnswered,
+    "teacher_failed" TeacherFailed,
+    "teacher_changed" TeacherChanged,
+    "caps_changed" CapsChanged,
+    "demonstration_missing" DemonstrationMissing,
+    "second_judged" SecondJudged,
+    "judges_compared" JudgesCompared <Box>,
     "spot_check_opened" SpotCheckOpened,
     "pair_decided" PairDecided,
     "note_added" NoteAdded,

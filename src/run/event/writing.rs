@@ -77,6 +77,9 @@ pub struct CandidateSampled {
     pub prompt: PromptId,
     pub candidate: u32,
     pub text: String,
+    /// Who wrote it; absent for the model itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writer: Option<String>,
     pub ended: Ended,
     pub tokens: u32,
     /// The sampled token ids: text alone can not always be turned back into them.
@@ -115,8 +118,12 @@ pub struct PairSelected {
     pub id: PromptId,
     pub chosen: u32,
     pub rejected: u32,
-    pub chosen_score: f64,
-    pub rejected_score: f64,
+    /// Mean score of the chosen candidate; absent where no judge was asked, as for demonstrations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen_score: Option<f64>,
+    /// Mean score of the rejected candidate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected_score: Option<f64>,
     /// Mean score of every candidate, null where too few samples were parsed.
     pub means: Vec<Option<f64>>,
     /// Words of the chosen answer over words of the rejected one.

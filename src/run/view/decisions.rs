@@ -4,13 +4,15 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::run::entry::Stamp;
 use crate::run::event::{Decided, Decision, Outcome, PairDecided, VetoReason};
 use crate::run::ids::{PromptId, Seq};
 use crate::run::view::{PairStatus, PairView, RunView};
 
 /// One decision, on one pair or on many.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DecisionView {
     pub seq: Seq,
     pub at: Stamp,

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use imbl::{OrdMap, Vector};
+use serde::{Deserialize, Serialize};
 
 use crate::run::curves::Curves;
 use crate::run::entry::{Entry, Stamp};
@@ -14,18 +15,24 @@ use crate::run::ids::{Model, PromptId, Seq, Stage};
 
 mod decisions;
 mod parts;
+mod prompts;
+mod repeats;
 mod round;
 mod stages;
+mod teacher;
 
 pub use decisions::DecisionView;
 pub use parts::*;
+pub use prompts::{Block, Prompts};
+pub use repeats::Repeats;
 pub use round::*;
+pub use teacher::TeacherView;
 
 /// Refused prompts and log lines that are kept for display.
 const LATELY: usize = 200;
 
 /// Everything that screens, reports and a resume need to know of a run, texts excepted.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunView {
     /// The last entry.
     pub seq: Seq,
@@ -40,6 +47,7 @@ pub struct RunView {
     pub stages: Vector<StageSpan>,
     pub rounds: Vector<Round>,
     pub models: Vector<ModelView>,
+    #[serde(skip)]
     pub curves: Curves,
     pub checkpoints: Vector<Arc<CheckpointSaved>>,
     pub alarms: OrdMap<String, AlarmView>,
@@ -55,6 +63,8 @@ pub struct RunView {
     pub last_sft: Option<Arc<SftStep>>,
     pub last_dpo: Option<Arc<DpoStep>>,
     pub last_pair: Option<PromptId>,
+    /// What was asked of a teacher, and what it cost.
+    pub teacher: TeacherView,
     pub oddities: Oddities,
     /// Since when nothing could move: paused, or waiting for a human.
     held_since: Option<Stamp>,
@@ -123,6 +133,31 @@ impl RunView {
                             None => false,
                         }
                     })
+            }
+            Event::TeacherAsked(event) => {
+                self.teacher.asked(event);
+                true
+            }
+            Event::TeacherAnswered(event) => self.teacher.answered(at, event),
+            Event::TeacherFailed(event) => self.teacher.failed(event),
+            Event::TeacherChanged(event) => {
+                self.teacher.changes.push_back(Arc::new(event.clone()));
+                true
+            }
+            Event::CapsChanged(event) => {
+                self.answer(&event.request);
+                self.teacher.caps = Some(event.caps);
+                true
+            }
+            Event::SecondJudged(_) | Event::DemonstrationMissing(_) => self.one_done(at),
+            Event::JudgesCompared(event) => {
+                let again = |known: &JudgesCompared| {
+                    (known.iteration, &known.judge, &known.reference)
+                        == (event.iteration, &event.judge, &event.reference)
+                };
+                self.teacher.compared.retain(|known| !again(known));
+                self.teacher.compared.push_back(Arc::new(*event.clone()));
+                true
             }
             Event::SpotCheckOpened(event) => {
                 if event.gate != Gate::Off {

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use imbl::OrdMap;
+use serde::{Deserialize, Serialize};
 
 use crate::run::entry::Stamp;
 use crate::run::event::{AlarmRaised, CheckpointChosen, Evaluated, PauseReason};
 use crate::run::ids::{Model, Seq, Stage};
 
 /// What the run is doing, as far as its journal says. Whether an engine lives is not in the journal.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub enum State {
     #[default]
     Fresh,
@@ -38,7 +39,7 @@ impl State {
 }
 
 /// One stage with its progress and times.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StageSpan {
     pub iteration: u32,
     pub stage: Stage,
@@ -72,7 +73,7 @@ impl StageSpan {
 }
 
 /// A model that the run has made or measured.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelView {
     pub model: Model,
     pub evaluated: Option<(Seq, Arc<Evaluated>)>,
@@ -81,7 +82,7 @@ pub struct ModelView {
     pub chosen: Option<Arc<CheckpointChosen>>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AlarmView {
     pub seq: Seq,
     pub at: Stamp,
@@ -90,7 +91,7 @@ pub struct AlarmView {
 }
 
 /// What the fold met and could not use.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Oddities {
     /// Kinds of a newer program, counted.
     pub unknown: OrdMap<String, u64>,

@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use imbl::{HashSet, OrdMap, Vector};
+use imbl::{OrdMap, Vector};
+use serde::{Deserialize, Serialize};
 
 use crate::run::entry::Stamp;
 use crate::run::event::{
@@ -13,12 +14,15 @@ use crate::run::event::{
 };
 use crate::run::ids::{PromptId, Seq};
 use crate::run::reasons::{Ended, Scored, Sign, Unscored};
+use crate::run::view::prompts::Prompts;
+use crate::run::view::repeats::Repeats;
 
 /// An iteration. Iteration 0 has no prompts: it learns from human data.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Round {
     pub iteration: u32,
-    pub prompts: Vector<PromptView>,
+    #[serde(skip)]
+    pub prompts: Prompts,
     /// Refused prompts by reason, and the places of the latest of them.
     pub refused: OrdMap<String, u32>,
     pub refused_lately: Vector<Seq>,
@@ -31,6 +35,7 @@ pub struct Round {
     /// Prompts without a pair, by reason.
     pub skipped: OrdMap<String, u32>,
     pub gate: Option<GateView>,
+    #[serde(skip)]
     pub training: Option<Arc<TrainingSetFixed>>,
     pub reference_scored: u32,
     /// The latest measures of each stage, by name.
@@ -40,19 +45,20 @@ pub struct Round {
 }
 
 /// What the judge's replies of one iteration amount to.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct JudgeTally {
     pub replies: u32,
     /// By reason, in the order of `Unscored::ALL`.
-    pub unscored: [u32; 4],
+    pub unscored: [u32; Unscored::ALL.len()],
     pub histogram: [u32; 6],
     pub sum: f64,
     pub truncated: u32,
     pub contradictions: u32,
-    /// Replies whose text had been given before in this iteration.
+    /// Replies whose text had been given before in this iteration, among its last 49,152 different ones at least.
     pub repeated: u32,
-    /// What has been seen, by hash; emptied when judging ends.
-    seen: HashSet<u64>,
+    /// What has been seen lately; emptied when judging ends.
+    #[serde(skip)]
+    pub(in crate::run) seen: Repeats,
 }
 
 impl JudgeTally {
@@ -82,20 +88,16 @@ impl JudgeTally {
         }
         self.truncated += u32::from(event.truncated);
         self.contradictions += u32::from(event.contradicts);
-        let hash = blake3::hash(event.reply.as_bytes());
-        let hash = u64::from_le_bytes(hash.as_bytes()[..8].try_into().unwrap_or_default());
-        if self.seen.insert(hash).is_some() {
-            self.repeated += 1;
-        }
+        self.repeated += u32::from(self.seen.repeated(&event.reply));
     }
 
     pub(super) fn forget_texts(&mut self) {
-        self.seen = HashSet::new();
+        self.seen = Repeats::default();
     }
 }
 
 /// A prompt with its candidates and what became of it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PromptView {
     /// Where its text stands.
     pub seq: Seq,
@@ -103,7 +105,7 @@ pub struct PromptView {
     pub standing: Standing,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CandidateView {
     pub seq: Seq,
     pub words: u32,
@@ -113,14 +115,14 @@ pub struct CandidateView {
     pub judgements: Vec<JudgementView>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JudgementView {
     pub seq: Seq,
     pub sample: u32,
     pub score: Scored,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Standing {
     /// Not paired yet.
     Open,
@@ -133,12 +135,13 @@ pub enum Standing {
 }
 
 /// A pair and what humans did with it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PairView {
     pub seq: Seq,
     /// As the judge made it.
     pub chosen: u32,
     pub rejected: u32,
+    /// No number (NaN), like the scores, where no judge was asked: nothing compares with it and nothing counts it.
     pub margin: f64,
     pub chosen_score: f64,
     pub rejected_score: f64,
@@ -157,7 +160,7 @@ pub struct PairView {
 }
 
 /// How a pair stands with humans.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum PairStatus {
     /// No human has decided.
     Auto,
@@ -189,7 +192,7 @@ impl PairStatus {
 }
 
 /// The gate of an iteration.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GateView {
     pub opened_seq: Seq,
     pub opened: Stamp,
@@ -281,6 +284,8 @@ impl Round {
         if event.candidate as usize != prompt.candidates.len() {
             return false;
         }
+        // There are few, and there are a million of them: no room is kept for more.
+        prompt.candidates.reserve_exact(1);
         prompt.candidates.push(CandidateView {
             seq,
             words: event.text.split_whitespace().count() as u32,
@@ -299,6 +304,7 @@ impl Round {
             .get_mut(event.prompt.number as usize)
             .and_then(|prompt| prompt.candidates.get_mut(event.candidate as usize));
         let Some(candidate) = candidate else { return false };
+        candidate.judgements.reserve_exact(1);
         candidate.judgements.push(JudgementView { seq, sample: event.sample, score: event.score });
         self.judge.add(event);
         true
@@ -306,13 +312,14 @@ impl Round {
 
     pub(super) fn paired(&mut self, seq: Seq, event: &PairSelected) -> bool {
         let Some(prompt) = self.prompts.get_mut(event.id.number as usize) else { return false };
+        let scores = (event.chosen_score.unwrap_or(f64::NAN), event.rejected_score.unwrap_or(f64::NAN));
         prompt.standing = Standing::Pair(Box::new(PairView {
             seq,
             chosen: event.chosen,
             rejected: event.rejected,
-            margin: event.chosen_score - event.rejected_score,
-            chosen_score: event.chosen_score,
-            rejected_score: event.rejected_score,
+            margin: scores.0 - scores.1,
+            chosen_score: scores.0,
+            rejected_score: scores.1,
             length_ratio: event.length_ratio,
             suspicion: event.suspicion,
             signs: event.signs.clone(),

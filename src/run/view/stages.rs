@@ -17,6 +17,7 @@ impl RunView {
             let since = self.held_since.take().unwrap_or(previous);
             self.add_held((at.0 - since.0).max(0));
             self.oddities.resumes += 1;
+            self.teacher.spending.give_up_open();
             if !matches!(self.state, State::Finished) {
                 self.state = State::Running;
             }
@@ -164,7 +165,7 @@ impl RunView {
                 if event.id.number as usize != round.prompts.len() {
                     return false;
                 }
-                round.prompts.push_back(PromptView { seq, candidates: Vec::new(), standing: Standing::Open });
+                round.prompts.push(PromptView { seq, candidates: Vec::new(), standing: Standing::Open });
                 true
             })
     }
@@ -192,6 +193,7 @@ impl RunView {
         self.curves.forget(gone);
         self.stages.retain(|span| span.iteration < kept);
         self.alarms = OrdMap::new();
+        self.teacher.compared.retain(|compared| compared.iteration < kept);
         self.last_dpo = None;
         self.last_pair = None;
         self.iteration = kept;

@@ -42,7 +42,7 @@ impl Keymap {
         let names: Vec<&str> = BINDINGS.iter().map(|binding| binding.name).collect();
         for (name, _) in overrides {
             if !names.contains(&name.as_str()) {
-                let near = crate::tui::settings::nearest(name, names.iter().copied());
+                let near = crate::text::nearest::did_you_mean(name, names.iter().copied());
                 complaints.push(format!("[keys] {name}: there is no such command{near}"));
             }
         }

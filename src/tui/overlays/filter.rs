@@ -7,9 +7,9 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Clear;
 use tui_input::Input;
 
+use crate::run::filter::Filter;
 use crate::tui::app::{App, Screen};
 use crate::tui::figures::{fit, visible};
-use crate::tui::filter::Filter;
 use crate::tui::overlays::Next;
 use crate::tui::overlays::prompt::{draw_input, edit};
 use crate::tui::screen::line;

@@ -6,9 +6,9 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use tui_input::Input;
 
+use crate::run::filter;
 use crate::tui::app::App;
 use crate::tui::figures::{left, wrap};
-use crate::tui::filter;
 use crate::tui::keys::BINDINGS;
 use crate::tui::overlays::Next;
 use crate::tui::overlays::prompt::{draw_input, edit, window};

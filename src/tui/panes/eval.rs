@@ -221,6 +221,7 @@ fn duels(frame: &mut Frame, area: Rect, app: &App, found: &[Measured], chosen: u
         let by = match duel.by {
             Referee::Judge => "judge",
             Referee::Oracle => "oracle",
+            Referee::Teacher => "teacher",
         };
         let n = (duel.win + duel.tie + duel.lose).max(1);
         let says = format!(" {} by {by}: won {} tied {} lost {}", duel.against, duel.win, duel.tie, duel.lose);

@@ -31,6 +31,7 @@ impl Teller {
             }
         }
         let started = RunStarted {
+            recipe: "self".into(),
             name: name.into(),
             program: "selfreward 0.1.0".into(),
             config: serde_json::json!({"seed": seed, "dpo": {"beta": 0.1, "lr": 5e-6}, "judge": {"samples": 3}}),
@@ -183,6 +184,7 @@ impl Teller {
                 self.say(
                     0.4,
                     CandidateSampled {
+                        writer: None,
                         prompt: pair_id(iteration, number),
                         candidate,
                         text,
@@ -295,8 +297,8 @@ impl Teller {
                             id,
                             chosen: best.0,
                             rejected: worst.0,
-                            chosen_score: best.1,
-                            rejected_score: worst.1,
+                            chosen_score: Some(best.1),
+                            rejected_score: Some(worst.1),
                             means,
                             length_ratio,
                             suspicion,

@@ -2,10 +2,10 @@
 
 use crate::run::command::Choice;
 use crate::run::event::VetoReason;
+use crate::run::filter::REASONS;
 use crate::run::ids::PromptId;
 use crate::tui::app::{App, Effect, Mode, Screen};
 use crate::tui::figures::number;
-use crate::tui::filter::REASONS;
 use crate::tui::keys::Action;
 use crate::tui::panes::check::asked::{self, Ask, named};
 use crate::tui::panes::check::opinion::Opinion;

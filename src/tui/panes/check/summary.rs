@@ -5,12 +5,12 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use crate::run::event::{GateClosed, VetoReason};
+use crate::run::filter::{REASONS, reason_name};
 use crate::run::ids::PromptId;
 use crate::run::measures::Interval;
 use crate::run::view::{DecisionView, PairStatus, Round};
 use crate::tui::app::{App, Mode};
 use crate::tui::figures::{columns, count, duration, number, one_line, percent};
-use crate::tui::filter::{REASONS, reason_name};
 use crate::tui::panes::check::queue;
 use crate::tui::screen::{boxed, empty, line, lines};
 use crate::tui::theme::Role;

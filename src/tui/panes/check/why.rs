@@ -95,5 +95,9 @@ pub fn in_words(why: crate::run::reasons::Unscored) -> &'static str {
         Unscored::NotANumber => "it is no number",
         Unscored::OutOfRange => "it is outside 0 to 5",
         Unscored::Ambiguous => "two different ones were given",
+        Unscored::Refused => "the teacher refused to judge",
+        Unscored::Filtered => "the endpoint withheld the judgement",
+        Unscored::CutOff => "the judgement was cut off",
+        Unscored::TooLong => "the texts were too long to judge",
     }
 }

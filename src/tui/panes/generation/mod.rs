@@ -63,7 +63,7 @@ fn busy(app: &App, round: &Round) -> Option<PromptId> {
         return Some(writing.prompt);
     }
     let stage = app.view().stage().filter(|span| span.iteration == iteration).map(|span| span.stage);
-    let last = |wanted: fn(&PromptView) -> bool| round.prompts.iter().rposition(wanted);
+    let last = |wanted: fn(&PromptView) -> bool| (0..round.prompts.len()).rev().find(|&at| wanted(&round.prompts[at]));
     let place = match stage {
         Some(Stage::Candidates) => last(|prompt| !prompt.candidates.is_empty()),
         Some(Stage::Judge) => last(|prompt| prompt.candidates.iter().any(|c| !c.judgements.is_empty())),

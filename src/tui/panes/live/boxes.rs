@@ -288,12 +288,8 @@ fn writing(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
         Some(writing) => Some(writing.text.clone()),
         None => view.rounds.iter().rev().find_map(|round| {
             // Candidates are written prompt by prompt: those that have some stand before those that have none.
-            let begun = round.prompts.binary_search_by(|prompt| match prompt.candidates.is_empty() {
-                true => std::cmp::Ordering::Greater,
-                false => std::cmp::Ordering::Less,
-            });
-            let begun = begun.unwrap_or_else(|place| place);
-            let prompt = begun.checked_sub(1).and_then(|last| round.prompts.get(last)).or(round.prompts.back())?;
+            let begun = round.prompts.partition_point(|prompt| !prompt.candidates.is_empty());
+            let prompt = begun.checked_sub(1).and_then(|last| round.prompts.get(last)).or(round.prompts.last())?;
             app.source.texts.text(prompt.candidates.last().map_or(prompt.seq, |candidate| candidate.seq))
         }),
     };

@@ -4,10 +4,10 @@
 
 use std::collections::HashMap;
 
+use crate::run::filter::{Fault, Filter, Row};
 use crate::run::ids::PromptId;
 use crate::run::view::{PairView, RunView};
 use crate::tui::app::{App, Screen};
-use crate::tui::filter::{Fault, Filter, Row};
 use crate::tui::panes::check::{queue, sides};
 
 /// Pairs whose texts are read between two looks at the keyboard.

@@ -1,12 +1,13 @@
-//! The filter language of the table of pairs: `susp>.5 len>1.5 iter:2 veto !auto reason:length sign:gaming "text"`.
+//! The language that selects pairs: `susp>.5 len>1.5 iter:2 veto !auto reason:length sign:gaming "text"`.
 //!
-//! All terms must hold; `!` in front turns a term round. A mistake is a sentence with its place. Pure: texts are asked for by the caller.
+//! All terms must hold; `!` or `-` in front turns a term round. A mistake is a sentence with its place. Used by the table of pairs, by
+//! `selfreward pairs` and by decisions about many pairs at once. Pure: texts are asked for by the caller.
 
-use crate::run::event::{Picked, VetoReason};
+use crate::run::event::{Outcome, Picked, VetoReason};
 use crate::run::ids::PromptId;
 use crate::run::reasons::SignKind;
 use crate::run::view::{DecisionView, PairStatus, PairView, RunView};
-use crate::tui::settings::nearest;
+use crate::text::nearest::did_you_mean;
 
 /// Terms that must all hold.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,6 +31,7 @@ enum Number {
     Suspicion,
     Length,
     Margin,
+    Score,
     Iteration,
     Id,
 }
@@ -51,6 +53,7 @@ enum Word {
     Queued,
     Random,
     Used,
+    Unused,
     Dropped,
 }
 
@@ -66,6 +69,7 @@ pub const WORDS: &[(&str, &str)] = &[
     ("susp>.5", "suspicion over 0.5; also < >= <= ="),
     ("len>1.5", "chosen answer longer than 1.5 times the rejected one"),
     ("margin<1", "difference of the two mean scores under 1"),
+    ("score>4", "mean score of the chosen answer over 4"),
     ("iter:2", "pairs of iteration 2"),
     ("id:31", "pair number 31 of its iteration"),
     ("auto", "nobody has decided"),
@@ -81,12 +85,13 @@ pub const WORDS: &[(&str, &str)] = &[
     ("queue", "offered in the spot check"),
     ("random", "offered there as one of the random ones"),
     ("used", "DPO learnt from it"),
-    ("dropped", "DPO did not"),
+    ("unused", "DPO did not"),
+    ("dropped", "left out by a human, or by DPO"),
     ("reason:length", "vetoed for this reason: wrong length gaming broken prompt other"),
     ("sign:gaming", "this sign is part of its suspicion"),
     ("by:ana", "decided by this person"),
     ("\"text\"", "the prompt or one of the two answers holds this text"),
-    ("!", "in front of any of these: the opposite"),
+    ("!", "in front of any of these, or -: the opposite"),
 ];
 
 const STATUSES: &[(&str, PairStatus)] = &[
@@ -110,13 +115,16 @@ const PLAIN: &[(&str, Word)] = &[
     ("queue", Word::Queued),
     ("random", Word::Random),
     ("used", Word::Used),
+    ("unused", Word::Unused),
     ("dropped", Word::Dropped),
 ];
 
 const NUMBERS: &[(&str, Number)] = &[
     ("susp", Number::Suspicion),
     ("len", Number::Length),
+    ("ratio", Number::Length),
     ("margin", Number::Margin),
+    ("score", Number::Score),
     ("iter", Number::Iteration),
     ("id", Number::Id),
 ];
@@ -145,6 +153,14 @@ pub struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
+    /// A pair of this run. None: there is no such pair.
+    pub fn of(view: &'a RunView, id: PromptId) -> Option<Row<'a>> {
+        let round = view.round(id.iteration)?;
+        let queue = round.gate.as_ref().map_or(&[][..], |gate| &gate.queue);
+        let picked = queue.iter().find(|queued| queued.pair == id).map(|queued| queued.picked);
+        Some(Row { id, pair: round.pair(id.number)?, view, picked })
+    }
+
     /// The decision by which the pair stands.
     pub fn decision(&self) -> Option<&'a DecisionView> {
         let view = self.view;
@@ -164,12 +180,12 @@ impl Filter {
             }
             let begin = at;
             let mut wanted = true;
-            while chars.get(at) == Some(&'!') {
+            while matches!(chars.get(at), Some('!' | '-')) {
                 wanted = !wanted;
                 at += 1;
             }
             if chars.get(at).is_none_or(|c| c.is_whitespace()) {
-                return Err(Fault { at: begin, why: "`!` stands before a term: !auto".into() });
+                return Err(Fault { at: begin, why: format!("`{}` stands before a term: !auto", chars[begin]) });
             }
             if chars[at] == '"' {
                 let end = (at + 1..chars.len()).find(|&place| chars[place] == '"');
@@ -196,6 +212,11 @@ impl Filter {
         self.terms.is_empty()
     }
 
+    /// Whether texts must be fetched to answer.
+    pub fn wants_texts(&self) -> bool {
+        self.texts().next().is_some()
+    }
+
     /// The texts that are looked for, in small letters.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.terms.iter().filter_map(|(_, term)| match term {
@@ -218,6 +239,7 @@ impl Term {
                     Number::Suspicion => row.pair.suspicion,
                     Number::Length => row.pair.length_ratio,
                     Number::Margin => row.pair.margin,
+                    Number::Score => row.pair.chosen_score,
                     Number::Iteration => f64::from(row.id.iteration),
                     Number::Id => f64::from(row.id.number),
                 };
@@ -237,7 +259,8 @@ impl Term {
             Term::Word(Word::Queued) => row.picked.is_some(),
             Term::Word(Word::Random) => row.picked == Some(Picked::Random),
             Term::Word(Word::Used) => row.pair.used == Some(true),
-            Term::Word(Word::Dropped) => row.pair.used == Some(false),
+            Term::Word(Word::Unused) => row.pair.used == Some(false),
+            Term::Word(Word::Dropped) => row.pair.outcome == Outcome::Drop || row.pair.used == Some(false),
             Term::Reason(reason) => row.decision().is_some_and(|decision| decision.reason == Some(*reason)),
             Term::Sign(kinds) => row.pair.signs.iter().any(|sign| kinds.contains(&sign.kind)),
             Term::By(name) => row.decision().is_some_and(|decision| decision.by.to_lowercase() == *name),
@@ -256,7 +279,7 @@ fn term(word: &str, at: usize) -> Result<Term, Fault> {
     }
     let Some(split) = word.find([':', '<', '>', '=']) else {
         let names = STATUSES.iter().map(|(name, _)| *name).chain(PLAIN.iter().map(|(name, _)| *name));
-        let hint = nearest(word, names);
+        let hint = did_you_mean(word, names);
         return fault(0, format!("`{word}` is no word of the filter{hint}; a text stands in quotes: \"{word}\""));
     };
     let (name, rest) = word.split_at(split);
@@ -283,7 +306,7 @@ fn term(word: &str, at: usize) -> Result<Term, Fault> {
     }
     if !matches!(name, "reason" | "sign" | "by") {
         let names = NUMBERS.iter().map(|(name, _)| *name).chain(["reason", "sign", "by"]);
-        return fault(0, format!("`{name}` is nothing that a pair has{}", nearest(name, names)));
+        return fault(0, format!("`{name}` is nothing that a pair has{}", did_you_mean(name, names)));
     }
     if !matches!(sign, ":" | "=") {
         return fault(name.len(), format!("`{name}` is not compared; write {name}:{value}"));
@@ -294,7 +317,10 @@ fn term(word: &str, at: usize) -> Result<Term, Fault> {
             None => {
                 let names = REASONS.iter().map(|(name, _)| *name);
                 let all: Vec<&str> = names.clone().collect();
-                fault(value_at, format!("`{value}` is no reason{}; there are {}", nearest(value, names), all.join(" ")))
+                fault(
+                    value_at,
+                    format!("`{value}` is no reason{}; there are {}", did_you_mean(value, names), all.join(" ")),
+                )
             }
         },
         "sign" => {
@@ -311,11 +337,23 @@ fn term(word: &str, at: usize) -> Result<Term, Fault> {
     }
 }
 
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} (at character {})", self.why, self.at + 1)
+    }
+}
+
+/// A sign's label as one word.
+pub fn sign_name(kind: SignKind) -> String {
+    kind.label().replace(' ', "_")
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::run::reasons::Sign;
 
     #[test]
     fn a_mistake_is_named_with_its_place() {
@@ -331,6 +369,8 @@ mod tests {
             ("auto \"rain", 5, "this text has no closing \""),
             ("\"\"", 0, "an empty text is in every pair"),
             ("auto !", 5, "`!` stands before a term"),
+            ("-", 0, "`-` stands before a term"),
+            ("sups>1", 0, "`sups` is nothing that a pair has; did you mean `susp`?"),
             ("é rain", 0, "`é` is no word"),
         ] {
             let fault = Filter::parse(text).unwrap_err();
@@ -354,9 +394,73 @@ mod tests {
         assert_eq!(filter.texts().collect::<Vec<_>>(), ["as a judge", "x"]);
     }
 
+    fn pair() -> PairView {
+        PairView {
+            seq: 9,
+            chosen: 0,
+            rejected: 1,
+            margin: 1.5,
+            chosen_score: 4.0,
+            rejected_score: 2.5,
+            length_ratio: 1.2,
+            suspicion: 0.6,
+            signs: vec![Sign { kind: SignKind::Gaming, amount: 0.6 }],
+            history: vec![],
+            status: PairStatus::Vetoed,
+            outcome: Outcome::Drop,
+            flagged: false,
+            notes: 0,
+            used: None,
+            reference: None,
+        }
+    }
+
+    #[test]
+    fn terms_select_pairs() {
+        let (pair, view) = (pair(), RunView::default());
+        let id = PromptId { iteration: 2, number: 7 };
+        let row = Row { id, pair: &pair, view: &view, picked: Some(Picked::Random) };
+        for (text, takes) in [
+            ("", true),
+            ("susp>.5", true),
+            ("susp>0.6", false),
+            ("susp>=.6 margin<2 ratio=1.2 len:1.2 score>3.9", true),
+            ("iter:2 id:7", true),
+            ("iter:1", false),
+            ("-iter:1 !!veto", true),
+            ("veto queue random", true),
+            ("auto", false),
+            ("-auto decided dropped !unused", true),
+            ("sign:gaming", true),
+            ("-sign:gaming", false),
+            ("sign:near_duplicate", false),
+            ("\"As an ai\"", true),
+            ("-\"as an ai\"", false),
+            ("veto \"nowhere\"", false),
+            ("used", false),
+            ("reason:gaming", false),
+            ("by:ana", false),
+        ] {
+            let filter = Filter::parse(text).unwrap();
+            assert_eq!(filter.admits(row, |wanted| "as an ai i".contains(wanted)), takes, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_status_and_every_sign_has_its_word() {
+        use PairStatus::*;
+        for status in [Auto, Deferred, Kept, Vetoed, Swapped, Tied, Edited] {
+            assert_eq!(Filter::parse(status.name()).unwrap().terms, [(true, Term::Status(status))]);
+        }
+        for kind in SignKind::ALL {
+            let filter = Filter::parse(&format!("sign:{}", sign_name(kind))).unwrap();
+            assert!(matches!(&filter.terms[..], [(true, Term::Sign(kinds))] if kinds.contains(&kind)));
+        }
+    }
+
     proptest! {
         #[test]
-        fn any_line_is_understood_or_refused_at_a_place_inside_it(text in "[a-z!<>=:\" .0-9é漢]{0,24}") {
+        fn any_line_is_understood_or_refused_at_a_place_inside_it(text in "[a-z!<>=:\" .0-9-é漢]{0,24}") {
             match Filter::parse(&text) {
                 Ok(_) => {}
                 Err(fault) => prop_assert!(fault.at <= text.chars().count(), "{fault:?}"),
