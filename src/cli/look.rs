@@ -2,18 +2,21 @@
 
 use std::io::IsTerminal;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Result;
 use serde_json::json;
 
 use crate::cli::arguments::{CheckArgs, DoctorArgs, LookArgs, ReplayArgs, ViewArgs};
 use crate::cli::failure::Failure;
-use crate::cli::{open, simulate};
 use crate::cli::output::Output;
+use crate::cli::what_if;
+use crate::cli::{open, simulate};
 use crate::run::folder::RunFolder;
 use crate::tui::doctor::{Surroundings, doctor as examine};
 use crate::tui::player::PauseOn;
-use crate::tui::theme::Symbols;
+use crate::tui::settings::Given;
+use crate::tui::until::Until;
 use crate::tui::{self, Leave, Mode, ReplayOptions, Settings};
 
 pub fn attach(root: &Path, args: &LookArgs, output: &mut Output) -> Result<()> {
@@ -47,7 +50,9 @@ pub fn replay(root: &Path, args: &ReplayArgs, output: &mut Output) -> Result<()>
         speed: args.speed,
         idle_cap: args.idle_cap,
         pause_on,
+        until: args.until.as_deref().map(Until::parse).transpose().map_err(Failure::usage)?,
         second_opinion: args.second_opinion,
+        what_if: Some(Arc::new(what_if::in_words)),
     };
     let left = tui::replay(folder.clone(), options, settings(&args.view))?;
     after(folder, left, &args.view, output)
@@ -87,16 +92,20 @@ fn after(mut folder: RunFolder, mut left: Leave, view: &ViewArgs, output: &mut O
                 if folder.holder().is_some() {
                     tui::watch_run(folder.clone(), Mode::Control, settings(view))?
                 } else {
-                    tui::replay(folder.clone(), ReplayOptions::default(), settings(view))?
+                    tui::replay(folder.clone(), options(None), settings(view))?
                 }
             }
             Leave::Compare(one, other) => {
                 folder = one.clone();
-                let options = ReplayOptions { vs: Some(other), ..ReplayOptions::default() };
-                tui::replay(one, options, settings(view))?
+                tui::replay(one, options(Some(other)), settings(view))?
             }
         };
     }
+}
+
+/// A replay that was chosen on a screen.
+fn options(vs: Option<RunFolder>) -> ReplayOptions {
+    ReplayOptions { vs, what_if: Some(Arc::new(what_if::in_words)), ..ReplayOptions::default() }
 }
 
 /// Ends an engine on this machine at once. What was recorded stays; `resume` goes on from there.
@@ -115,15 +124,8 @@ fn kill(folder: &RunFolder, output: &mut Output) -> Result<()> {
 }
 
 fn settings(view: &ViewArgs) -> Settings {
-    let mut settings = Settings::load(|name| std::env::var(name).ok());
-    settings.mouse |= view.mouse;
-    if view.ascii {
-        settings.theme.symbols = Symbols::Ascii;
-    }
-    if view.on_alert.is_some() {
-        settings.on_alert = view.on_alert.clone();
-    }
-    settings
+    let ViewArgs { ascii, mouse, on_alert, alerts } = view.clone();
+    Settings::load(|name| std::env::var(name).ok(), Given { ascii, mouse, on_alert, alerts })
 }
 
 fn need_terminal(instead: &str, run: &str) -> Result<()> {
@@ -138,8 +140,11 @@ fn need_terminal(instead: &str, run: &str) -> Result<()> {
 
 /// What this terminal and this machine can do, and what to do about what they cannot.
 pub fn doctor(root: &Path, args: &DoctorArgs, output: &mut Output) -> Result<()> {
+    if let Some(endpoint) = &args.endpoint {
+        return crate::cli::endpoint::examine(endpoint, args, output);
+    }
     let var = |name: &str| std::env::var(name).ok();
-    let settings = Settings::load(var);
+    let settings = Settings::load(var, Given::default());
     let found = examine(&Surroundings::look(&var, root), &settings, root);
     if args.json {
         let rows: Vec<_> = found

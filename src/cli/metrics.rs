@@ -16,8 +16,11 @@ use crate::run::measures::Agreement;
 use crate::text::table::{Cell, Table};
 
 pub fn metrics(args: &MetricsArgs, output: &mut Output) -> Result<()> {
-    let judge = scores::read(&args.scores, Limits::default())?;
-    let reference = scores::read(&args.reference, Limits::default())?;
+    let (Some(scores), Some(references)) = (&args.scores, &args.reference) else {
+        return Err(Failure::usage("name two files: --scores FILE --reference FILE, or a run: RUN --judges"));
+    };
+    let judge = scores::read(scores, Limits::default())?;
+    let reference = scores::read(references, Limits::default())?;
     for read in [&judge, &reference] {
         remarks(read, output);
     }
@@ -25,8 +28,8 @@ pub fn metrics(args: &MetricsArgs, output: &mut Output) -> Result<()> {
     if joined.prompts.is_empty() {
         return Err(Failure::usage(format!(
             "nothing in {} joins with {}: rows join by prompt id and equal response text (or response id where neither has texts)",
-            args.scores.display(),
-            args.reference.display()
+            scores.display(),
+            references.display()
         )));
     }
     let instructions: Vec<Vec<Response>> = joined

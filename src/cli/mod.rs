@@ -12,12 +12,14 @@ pub mod arguments;
 pub mod config;
 pub mod demo;
 pub mod diff;
+pub mod endpoint;
 pub mod export;
 pub mod failure;
 #[cfg(feature = "llama")]
 pub mod forge;
 #[cfg(feature = "llama")]
 pub mod judge;
+pub mod judges;
 pub mod lines;
 pub mod look;
 pub mod metrics;
@@ -37,6 +39,7 @@ pub mod steps;
 pub mod tables;
 #[cfg(feature = "llama")]
 pub mod training;
+pub mod what_if;
 
 use arguments::{Arguments, Command};
 use output::Output;
@@ -82,8 +85,10 @@ fn run(arguments: Arguments, output: &mut Output) -> anyhow::Result<()> {
         Command::Status(args) => status::status(&root()?, &args, output),
         Command::Alerts(args) => alerts::alerts(&root()?, &args, output),
         Command::Pairs(args) => pairs::pairs(&root()?, &args, output),
+        Command::WhatIf(args) => what_if::what_if(&root()?, &args, output),
         Command::Diff(args) => diff::diff(&root()?, &args, output),
         Command::Export(args) => export::export(&root()?, &args, output),
+        Command::Metrics(args) if args.judges => judges::judges(&root()?, &args, output),
         Command::Metrics(args) => metrics::metrics(&args, output),
         Command::Config(args) => config::config(&args, output),
         Command::Doctor(args) => look::doctor(&root()?, &args, output),

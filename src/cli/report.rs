@@ -9,7 +9,7 @@ use anyhow::Result;
 use crate::cli::config::as_text;
 use crate::cli::open::Opened;
 use crate::cli::pairs::{PairTexts, texts_of};
-use crate::cli::{status, tables};
+use crate::cli::{judges, status, tables};
 use crate::engine::overrides;
 use crate::engine::settings::Settings;
 use crate::run::curves::{Series, Signal};
@@ -35,6 +35,7 @@ pub fn page(run: &Opened) -> Result<String> {
         }
     };
     part("Models", "models", models(run));
+    part("Judges and teacher", "judges", judged(run));
     part("Curves", "curves", curves(run));
     part("Alarms", "alarms", alarms(run));
     part("Iterations", "iterations", iterations(run));
@@ -50,8 +51,8 @@ fn summary(run: &Opened, body: &mut Html) -> Result<()> {
     let mut lines = vec![format!("State: {}. Facts {} ({}).", run.state(), facts.digest(), facts.count())];
     if let Some(started) = &view.started {
         lines.push(format!(
-            "Policy {}, judge {}, seed {}, {} iterations, written by {}.",
-            started.policy, started.judge, started.seed, started.iterations, started.program
+            "Recipe {}, policy {}, judge {}, seed {}, {} iterations, written by {}.",
+            started.recipe, started.policy, started.judge, started.seed, started.iterations, started.program
         ));
         for data in &started.data {
             lines.push(format!(
@@ -129,6 +130,19 @@ fn models(run: &Opened) -> Html {
         "n",
     ]);
     let mut duels = Table::new(["model", "against", "by", "win", "tie", "lose", "unparsed", "words", "words against"]);
+    let mut hindsight = Table::new([
+        "model",
+        "prompts",
+        "well formed",
+        "pairs",
+        "chosen truly better",
+        "offered as suspicious",
+        "of these wrong",
+        "AUROC of suspicion",
+        "decided by people",
+        "changed by them",
+        "used pairs truly better",
+    ]);
     let mut texts =
         Table::new(["model", "mean words", "p95 words", "distinct-1", "distinct-2", "repetition", "cut off"]);
     for (model, evaluated) in &measured {
@@ -165,6 +179,22 @@ fn models(run: &Opened) -> Html {
                 u64::from(quality.n).into(),
             ]);
         }
+        if let Some(found) = &evaluated.hindsight {
+            let used = evaluated.pairs_truly_better.filter(|used| used.n > 0);
+            hindsight.push([
+                model.to_string().into(),
+                u64::from(found.prompts).into(),
+                u64::from(found.well_formed).into(),
+                u64::from(found.pairs).into(),
+                u64::from(found.better).into(),
+                u64::from(found.offered).into(),
+                u64::from(found.offered_wrong).into(),
+                share(found.suspicion_auroc),
+                u64::from(found.decided).into(),
+                u64::from(found.changed).into(),
+                share(used.map(|used| f64::from(used.count) / f64::from(used.n))),
+            ]);
+        }
         for duel in &evaluated.head_to_head {
             duels.push([
                 model.to_string().into(),
@@ -197,10 +227,35 @@ fn models(run: &Opened) -> Html {
     if !oracle.rows().is_empty() {
         inside.table("Answers to held-out instructions by an exact oracle, which the models never see.", &oracle);
     }
+    if !hindsight.rows().is_empty() {
+        inside.table("The pairs behind each model in hindsight, by the oracle; nothing was decided by it.", &hindsight);
+    }
     if !duels.rows().is_empty() {
         inside.table("Head to head on held-out instructions; without both verdicts a comparison is a tie.", &duels);
     }
     inside.table("Answers to held-out instructions.", &texts);
+    inside
+}
+
+/// The judges beside each other, where there was more than the model itself; and what a teacher cost.
+fn judged(run: &Opened) -> Html {
+    let mut inside = Html::new();
+    let view = &run.view;
+    if !view.teacher.is_used() {
+        return inside;
+    }
+    inside.paragraph(&format!("Teacher: {}.", view.teacher.account(&view.caps(), view.currency())));
+    let versions: Vec<&str> = view.teacher.versions.iter().map(String::as_str).collect();
+    if !versions.is_empty() {
+        inside.paragraph(&format!("Answered by {}.", versions.join(", then ")));
+    }
+    let rows = judges::rows(view);
+    if !rows.is_empty() {
+        inside.table(
+            "Agreement on the same answers, joined by prompt and candidate; what one side could not score is kept out and counted.",
+            &judges::table(&rows),
+        );
+    }
     inside
 }
 

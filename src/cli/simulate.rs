@@ -56,8 +56,7 @@ pub fn simulate(root: &Path, run: &str, looks_at: Simulate, output: &mut Output)
 fn decide(folder: &RunFolder, view: &RunView, desk: &Desk, looks_at: Simulate, outbox: &Outbox) -> Result<String> {
     let Some(round) = view.round(view.iteration) else { bail!("{} has no iteration", folder.name()) };
     let all: Vec<PromptId> = round.pairs().map(|(id, _)| id).collect();
-    let queued: Vec<PromptId> =
-        round.gate.iter().flat_map(|gate| gate.queue.iter()).map(|item| item.pair).collect();
+    let queued: Vec<PromptId> = round.gate.iter().flat_map(|gate| gate.queue.iter()).map(|item| item.pair).collect();
     let looked: Vec<PromptId> = match looks_at {
         Simulate::All => all,
         Simulate::Queue => queued,
@@ -81,7 +80,8 @@ fn decide(folder: &RunFolder, view: &RunView, desk: &Desk, looks_at: Simulate, o
             _ => tie.push(id),
         }
     }
-    let said = format!("{} pairs looked at, {} kept, {} swapped, {} dropped", looked.len(), keep.len(), swap.len(), tie.len());
+    let said =
+        format!("{} pairs looked at, {} kept, {} swapped, {} dropped", looked.len(), keep.len(), swap.len(), tie.len());
     for (choice, pairs) in [(Choice::Keep, keep), (Choice::Swap, swap), (Choice::Tie, tie)] {
         if !pairs.is_empty() {
             let decision = Decide {

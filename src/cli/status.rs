@@ -7,10 +7,10 @@ use std::path::Path;
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
-use crate::cli::alerts;
 use crate::cli::arguments::{ListArgs, StatusArgs};
 use crate::cli::open::{self, Opened};
 use crate::cli::output::Output;
+use crate::cli::{alerts, judges};
 use crate::run::eta::{Estimate, eta};
 use crate::run::event::PauseReason;
 use crate::run::folder;
@@ -86,6 +86,9 @@ pub fn as_json(opened: &Opened) -> Result<Value> {
         "facts": facts.count(),
         "models": models,
         "seed": view.started.as_ref().map(|started| started.seed),
+        "recipe": view.recipe(),
+        "teacher": judges::teacher_json(view),
+        "judges": judges::as_json(view),
         "policy": view.started.as_ref().map(|started| started.policy.clone()),
         "config_hash": view.started.as_ref().map(|started| started.config_hash.clone()),
         "rollbacks": view.rollbacks.len(),
@@ -223,6 +226,12 @@ fn lines(opened: &Opened) -> Result<Vec<String>> {
     {
         let stage = estimate.stage.map_or(String::new(), |stage| format!(", this stage {}", range(stage)));
         lines.push(format!("about {} to go{stage}", range(run)));
+    }
+    if view.recipe() != "self" {
+        lines.push(format!("recipe {}", view.recipe()));
+    }
+    if view.teacher.is_used() {
+        lines.push(format!("teacher: {}", view.teacher.account(&view.caps(), view.currency())));
     }
     let pairs: u32 = view.rounds.iter().map(|round| round.pairs).sum();
     let undone = view.decisions.iter().filter(|decision| decision.undone).count();

@@ -11,7 +11,9 @@ use crate::engine::plan::{instructions, judges, opponents, ranked_sets};
 use crate::engine::policy::{Ask, Flow, JudgeAsk, Judgement, Reply, Sampling};
 use crate::engine::seat::InOrder;
 use crate::recipe::agreement::{AgreementSettings, Response, agreement};
-use crate::recipe::head_to_head::{Duel, Graded, by_grades, duel_prompt, first_place_share, flip_consistency, head_to_head, read_verdict};
+use crate::recipe::head_to_head::{
+    Duel, Graded, by_grades, duel_prompt, first_place_share, flip_consistency, head_to_head, read_verdict,
+};
 use crate::recipe::held_out;
 use crate::recipe::judge::{Pooled, pool};
 use crate::recipe::seeds::Seed;
@@ -21,6 +23,8 @@ use crate::run::event::*;
 use crate::run::ids::{Model, Stage};
 use crate::run::measures::{HeadToHead, Referee, ScoreSpread};
 use crate::run::reasons::{Ended, Scored};
+
+mod hindsight;
 
 /// The two temperatures at which every model answers.
 const TEMPERATURES: [f64; 2] = [0.7, 1.0];
@@ -220,6 +224,7 @@ impl Engine {
             lengths: lengths(&texts),
             diversity: diversity(&answers),
             pairs_truly_better: self.truly_better(iteration, model),
+            hindsight: self.hindsight(iteration, model),
         }
     }
 
@@ -309,25 +314,5 @@ impl Engine {
             ("duel_first", statistics::mean(&firsts)),
         ];
         (results, values)
-    }
-
-    /// Looked up when all is done: how often the chosen answer of the pairs that made this model was truly better.
-    fn truly_better(&self, iteration: u32, model: Model) -> Option<Share> {
-        let oracle = self.materials.oracle?;
-        let training = self.desk().training.as_ref().filter(|set| set.iteration == iteration)?;
-        if model != Model::M(iteration + 1) {
-            return None;
-        }
-        let mut share = Share { count: 0, n: 0 };
-        for used in &training.pairs {
-            let prompt = self.desk().prompts.get(used.pair.number as usize)?;
-            let candidates = self.desk().candidates.get(used.pair.number as usize)?;
-            let grade = |candidate: u32| oracle(prompt, &candidates.get(candidate as usize)?.text);
-            if let (Some(chosen), Some(rejected)) = (grade(used.chosen), grade(used.rejected)) {
-                share.n += 1;
-                share.count += u32::from(chosen > rejected);
-            }
-        }
-        (share.n > 0).then_some(share)
     }
 }

@@ -67,6 +67,18 @@ pub fn engine_with_teacher(
     signals: Signals,
     listener: Listener,
 ) -> Result<(Ended, RunView)> {
+    engine_with(folder, &Materials::read, make_policy, make_teacher, signals, listener)
+}
+
+/// The same, with human data that the caller reads.
+pub fn engine_with(
+    folder: &RunFolder,
+    read: &dyn Fn(&Settings) -> Result<Materials>,
+    make_policy: MakePolicy,
+    make_teacher: MakeTeacher,
+    signals: Signals,
+    listener: Listener,
+) -> Result<(Ended, RunView)> {
     let _lock = lock(folder)?;
     let (mut view, mut desk, mut lookup) = (RunView::default(), Desk::default(), Lookup::new(folder.path()));
     let mut last_fact: Option<Event> = None;
@@ -94,7 +106,7 @@ pub fn engine_with_teacher(
         return Ok((Ended::Finished, view));
     }
     let settings = settings_of(folder, &view)?;
-    let materials = Materials::read(&settings).context("reading the run's data")?;
+    let materials = read(&settings).context("reading the run's data")?;
     check_data(&view, &materials)?;
     let means: Vec<_> = Vec::from_iter(view.rounds.iter().flat_map(|round| round.pairs().map(|(id, _)| id)));
     let attempt = view.oddities.resumes + 1 + u32::from(view.engine.is_some());

@@ -98,7 +98,6 @@ impl Home {
         }
         Ok(Some(Home::Folder(embedded::folder()?)))
     }
-
 }
 
 impl Materials {
@@ -220,7 +219,8 @@ fn embedded_eft(home: Option<&Home>, limit: usize, labels: Labels) -> Result<Vec
             let judgement = Template::parse(JUDGEMENT, &["rationale", "score"], &[])?;
             rows.map(|row| {
                 // Labels are the business of whoever makes seed data; here other people make them.
-                let other = corpus::labelled(&row.prompt, &row.response, labelling).filter(|_| labels != Labels::Honest);
+                let other =
+                    corpus::labelled(&row.prompt, &row.response, labelling).filter(|_| labels != Labels::Honest);
                 Ok(match other {
                     None => labelled(row.prompt, row.response, row.judgement, row.score),
                     Some(other) => {

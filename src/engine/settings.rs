@@ -442,13 +442,16 @@ impl Settings {
             ..tiny.dpo
         };
         // Its judge knows scores and no comparisons; the oracle compares.
-        tiny.eval =
-            EvalSettings { instructions: 0, max_tokens: 48, bootstrap: 500, head_to_head: false, ..tiny.eval };
-        tiny.checkpoint.every = 10;
+        tiny.eval = EvalSettings { instructions: 0, max_tokens: 48, bootstrap: 500, head_to_head: false, ..tiny.eval };
+        tiny.checkpoint.every = 50;
         // In the embedded world the same few rationales are right again and again.
         tiny.alarms.repeated_rationales = 1.0;
         tiny.alarms.near_duplicates = 0.5;
         tiny.alarms.top_opening = 0.6;
+        // It is also so small that a fair writer meets the held-out prompts now and then; they are refused.
+        tiny.alarms.contaminated = 0.2;
+        // Most answers of its second model deserve a five.
+        tiny.alarms.saturation_share = 0.8;
         tiny
     }
 }

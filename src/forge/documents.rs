@@ -84,12 +84,7 @@ pub fn tokenizer_files(texts: &Texts) -> Result<BTreeMap<String, Vec<u8>>> {
 }
 
 /// The corpus in tokens.
-pub fn documents(
-    world: &World,
-    count: usize,
-    texts: &Texts,
-    tokenizer: &Tokenizer,
-) -> Result<Vec<pretrain::Document>> {
+pub fn documents(world: &World, count: usize, texts: &Texts, tokenizer: &Tokenizer) -> Result<Vec<pretrain::Document>> {
     let mut documents = Vec::with_capacity(count + count / 16);
     for document in corpus::pretraining(world, count) {
         match document {

@@ -16,7 +16,6 @@ use anyhow::{Context, Result, ensure};
 use crate::embedded::HASHES;
 use crate::microworld::World;
 
-
 /// What is made. The defaults are those of the embedded model; tests make a smaller one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ForgeSettings {

@@ -70,7 +70,8 @@ fn judging_examples(
         if rows.len() == settings.eft {
             break;
         }
-        let row = corpus::labelled(prompt, answer, Labelling::Honest).context("a prompt that the world does not know")?;
+        let row =
+            corpus::labelled(prompt, answer, Labelling::Honest).context("a prompt that the world does not know")?;
         let count = counts.entry(row.score).or_default();
         let known = rows.iter().any(|other| other.prompt == row.prompt && other.answer == row.answer);
         if *count < most && !known && !row.answer.trim().is_empty() {

@@ -9,7 +9,7 @@
 //! | Which judgements of ranked human data teach judging? | `eft` |
 //! | What does the prompt writer see, and which of its tasks may stay? | `new_prompts`, `prompt_filter` |
 //! | What does the judge read, which score did it give, what is the mean? | `judge` (behind a `fence`), `score` |
-//! | Which two candidates are a pair? | `pairs` |
+//! | Which two candidates are a pair? Which would be by another rule? | `pairs`, `recount` |
 //! | What is suspicious about it, and who is shown to a human? | `signs`, `suspicion`, `spot_check` |
 //! | How good has the model become? | `agreement`, `held_out`, `head_to_head`, `spread`, `phrases` |
 //! | What is a mean, an interval, a correlation? | `statistics` |
@@ -28,6 +28,7 @@ pub mod judge;
 pub mod score;
 
 pub mod pairs;
+pub mod recount;
 
 pub mod signs;
 pub mod suspicion;

@@ -95,6 +95,17 @@ pub fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
     pearson(&ranks(a), &ranks(b))
 }
 
+/// The area under the ROC curve: how often a value of `yes` is above one of `no`, equal ones counting half. `None` without both.
+pub fn auroc(yes: &[f64], no: &[f64]) -> Option<f64> {
+    if yes.is_empty() || no.is_empty() {
+        return None;
+    }
+    let all: Vec<f64> = yes.iter().chain(no).copied().collect();
+    let sum: f64 = ranks(&all)[..yes.len()].iter().sum();
+    let (yes, no) = (yes.len() as f64, no.len() as f64);
+    Some((sum - yes * (yes + 1.0) / 2.0) / (yes * no))
+}
+
 /// Kendall's tau-b; undefined when a side is constant. Knight's way: sort by `a`, count the swaps that sort `b`.
 pub fn kendall_tau_b(a: &[f64], b: &[f64]) -> Option<f64> {
     let n = a.len().min(b.len());
@@ -228,6 +239,19 @@ mod tests {
                 (Some(fast), Some(slow)) => prop_assert!((fast - slow).abs() < 1e-12),
                 (fast, slow) => prop_assert_eq!(fast, slow),
             }
+        }
+    }
+
+    #[test]
+    fn auroc_counts_ordered_pairs() {
+        for (yes, no, expected) in [
+            (&[3.0, 4.0][..], &[1.0, 2.0][..], Some(1.0)),
+            (&[1.0], &[2.0, 3.0], Some(0.0)),
+            (&[1.0, 3.0], &[2.0], Some(0.5)),
+            (&[2.0, 3.0], &[2.0], Some(0.75)),
+            (&[], &[2.0], None),
+        ] {
+            assert_eq!(auroc(yes, no), expected);
         }
     }
 }

@@ -89,6 +89,26 @@ pub struct OracleQuality {
     pub perfect_t10_interval: Interval,
 }
 
+/// What an exact oracle says afterwards of the pairs behind a model: how good they were, and what looking at them was worth.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Hindsight {
+    /// New prompts of the iteration, and how many of them make sense to the oracle.
+    pub prompts: u32,
+    pub well_formed: u32,
+    /// Pairs as the judge made them that can be graded, and how many of them have a chosen answer that is truly better.
+    pub pairs: u32,
+    pub better: u32,
+    /// The most suspicious pairs that the gate offered, and how many of them were wrong.
+    pub offered: u32,
+    pub offered_wrong: u32,
+    /// Pairs that people decided, and how many of these were then used otherwise or not at all.
+    pub decided: u32,
+    pub changed: u32,
+    /// How well suspicion tells wrong pairs from right ones: the area under its ROC curve, one half by chance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspicion_auroc: Option<f64>,
+}
+
 /// Answers of one model against another's on held-out instructions; both orders must agree for a win.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HeadToHead {

@@ -14,6 +14,7 @@ pub mod folder;
 pub mod ids;
 pub mod journal;
 pub mod key_frames;
+pub mod looking;
 pub mod lookup;
 pub mod measures;
 pub mod number;

@@ -18,8 +18,11 @@ pub struct Charge {
 /// The most that may be spent; 0 sets no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Caps {
+    /// Calls.
     pub calls: u64,
+    /// Tokens, sent and answered together.
     pub tokens: u64,
+    /// Millionths of the currency.
     pub micros: u64,
 }
 

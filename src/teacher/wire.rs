@@ -97,6 +97,15 @@ impl Wire {
         &self.base
     }
 
+    pub fn has_key(&self) -> bool {
+        self.key.is_there()
+    }
+
+    /// The same endpoint, asked by nobody in particular.
+    pub fn without_key(&self) -> Wire {
+        Wire { agent: self.agent.clone(), base: self.base.clone(), key: Secret::default(), header: self.header }
+    }
+
     pub fn scrub(&self, text: &str) -> String {
         self.key.scrub(text)
     }

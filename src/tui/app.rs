@@ -187,6 +187,9 @@ pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
         Msg::Key(key) if key.kind == KeyEventKind::Release => {}
         Msg::Key(key) => pressed(app, key, &mut effects),
         Msg::Paste(text) => overlays::paste(app, &text),
+        Msg::Mouse(event) => crate::tui::mouse::mouse(app, event, &mut effects),
+        Msg::Looking(others) => app.check.others = others,
+        Msg::Settings(settings) => take_settings(app, *settings),
         Msg::Resize(width, height) => app.size = (width, height),
         Msg::Tick(clock) => ticked(app, clock),
         Msg::Read(_) => {
@@ -211,6 +214,11 @@ pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
             app.runs.list = list;
             app.runs.read = true;
         }
+        Msg::Counted { rule, answer } => {
+            if let Some(Overlay::WhatIf(state)) = &mut app.overlay {
+                overlays::what_if::answered(state, &rule, answer);
+            }
+        }
         Msg::Note(text) => app.say(Role::Focus, text),
         Msg::Complaint(text) => app.say(Role::Error, text),
     }
@@ -219,6 +227,16 @@ pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
     }
     panes::settle(app, &mut effects);
     effects
+}
+
+/// The settings file was changed while the viewer runs. The mouse stays as it is: a key turns it on and off.
+fn take_settings(app: &mut App, settings: Settings) {
+    match settings.complaints.first() {
+        Some(complaint) => app.say(Role::Warn, format!("the settings were read again: {complaint}")),
+        None => app.say(Role::Focus, "the settings were read again"),
+    }
+    app.theme = settings.theme;
+    app.settings = settings;
 }
 
 fn ticked(app: &mut App, clock: Stamp) {
@@ -242,11 +260,19 @@ fn announce(app: &mut App, effects: &mut Vec<Effect>) {
     if first_reading || app.is_replay() {
         return;
     }
+    let new: Vec<_> = new.into_iter().filter(|alarm| app.settings.tells_of(alarm)).collect();
     if !new.is_empty() && app.settings.bell {
         effects.push(Effect::Bell);
     }
     if app.settings.on_alert.is_some() {
         effects.extend(new.into_iter().rev().map(|alarm| Effect::Hook(Box::new((*alarm).clone()))));
+    }
+}
+
+/// Keys as if they had been pressed.
+pub fn pressed_all(app: &mut App, presses: Vec<Press>, effects: &mut Vec<Effect>) {
+    for press in presses {
+        pressed(app, KeyEvent::new(press.code, press.modifiers), effects);
     }
 }
 

@@ -145,10 +145,19 @@ pub fn append(folder: &Path, name: &str, line: &str) -> io::Result<()> {
     file.sync_data()
 }
 
+/// A file's name, of which a person's name may be part.
+fn safe(name: &str) -> String {
+    name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect()
+}
+
+/// A file of the viewer's in the run folder, if it is there.
+pub fn read_back(folder: &Path, name: &str) -> Option<String> {
+    std::fs::read_to_string(folder.join(safe(name))).ok()
+}
+
 /// Replaces a file of the viewer's in the run folder, durably: readers see the old one or the new one.
 pub fn replace(folder: &Path, name: &str, text: &str) -> io::Result<()> {
-    // A person's name may be part of it.
-    let name: String = name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
+    let name = safe(name);
     let scratch = folder.join(format!("{name}.tmp"));
     write_private(&scratch, text.as_bytes())?;
     std::fs::File::open(&scratch)?.sync_data()?;

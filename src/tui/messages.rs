@@ -2,13 +2,15 @@
 //!
 //! Values only; `app` decides by them, `watch` and `errands` act on them.
 
-use ratatui::crossterm::event::KeyEvent;
+use ratatui::crossterm::event::{KeyEvent, MouseEvent};
 
 use crate::run::command::Command;
 use crate::run::entry::Stamp;
 use crate::run::event::AlarmRaised;
 use crate::run::folder::RunFolder;
-use crate::run::ids::RequestId;
+use crate::run::ids::{RequestId, Seq};
+use crate::run::looking::Looking;
+use crate::tui::settings::Settings;
 use crate::tui::summary::Summary;
 use crate::tui::theme::Role;
 
@@ -96,6 +98,7 @@ pub enum Leave {
 pub enum Msg {
     Key(KeyEvent),
     Paste(String),
+    Mouse(MouseEvent),
     Resize(u16, u16),
     /// Time passed; carries the wall clock, which nothing here reads by itself.
     Tick(Stamp),
@@ -109,6 +112,15 @@ pub enum Msg {
     },
     /// The runs of the folder, as they stand now.
     Runs(Vec<Summary>),
+    /// Where other viewers look.
+    Looking(Vec<Looking>),
+    /// The settings file was changed.
+    Settings(Box<Settings>),
+    /// The pairs have been counted again by this rule.
+    Counted {
+        rule: String,
+        answer: Result<Vec<String>, String>,
+    },
     /// An effect has something to say.
     Note(String),
     Complaint(String),
@@ -139,6 +151,13 @@ pub enum Effect {
     Append {
         file: String,
         line: String,
+    },
+    /// Tell other viewers at which pair this one looks.
+    Look(Option<Looking>),
+    /// Count the pairs again by another rule, as known at this entry.
+    WhatIf {
+        upto: Seq,
+        rule: String,
     },
     /// Look which runs there are.
     ListRuns,

@@ -12,6 +12,7 @@ use crate::tui::app::{App, Effect, Screen};
 use crate::tui::keys::Action;
 use crate::tui::source::MarkKind;
 use crate::tui::theme::Role;
+use crate::tui::until::Until;
 
 /// How a replay plays.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +23,8 @@ pub struct Player {
     /// Longer pauses of the run are cut to this many seconds of the run.
     pub idle_cap: f64,
     pub pause_on: Vec<PauseOn>,
+    /// Playing stops just before the entry by which this begins to hold.
+    pub until: Option<Until>,
     /// Seconds of the run that are due and have not been played.
     pub owed: f64,
 }
@@ -36,7 +39,7 @@ pub enum PauseOn {
 
 impl Default for Player {
     fn default() -> Player {
-        Player { playing: false, speed: 16.0, idle_cap: 5.0, pause_on: Vec::new(), owed: 0.0 }
+        Player { playing: false, speed: 16.0, idle_cap: 5.0, pause_on: Vec::new(), until: None, owed: 0.0 }
     }
 }
 
@@ -163,8 +166,11 @@ fn stop_at_marks(app: &mut App, start: u64) {
                 })
         })
         .copied();
-    if let Some(mark) = hit {
-        app.source.seek(mark.seq - 1);
+    let hit = hit.map(|mark| mark.seq);
+    let until =
+        app.player.until.as_ref().and_then(|until| app.source.edge(start, here, true, |view| until.holds(view)));
+    if let Some(seq) = hit.into_iter().chain(until).min() {
+        app.source.seek(seq - 1);
         app.player.playing = false;
         app.player.owed = 0.0;
     }
@@ -215,9 +221,36 @@ pub fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) -> bool {
         Action::PreviousAlert => jump(app, false, "alert", |kind| matches!(kind, MarkKind::Alert(_))),
         Action::NextNan => jump(app, true, "NaN", |kind| kind == MarkKind::Nan),
         Action::PreviousNan => jump(app, false, "NaN", |kind| kind == MarkKind::Nan),
+        Action::NextUntil => to_condition(app, true),
+        Action::PreviousUntil => to_condition(app, false),
         _ => return false,
     }
     true
+}
+
+/// Lands just before the entry by which the condition of `--until` begins to hold.
+fn to_condition(app: &mut App, forward: bool) {
+    let Some(until) = app.player.until.clone() else {
+        return app
+            .say(Role::Dim, "there is no condition: start the replay with --until, for example --until 'loss>2'");
+    };
+    let (here, last) = (app.view().seq, app.source.head().seq);
+    // Where a jump has landed, the next entry is the one that was jumped to.
+    let found = match forward {
+        true => app.source.edge(here + 1, last, true, |view| until.holds(view)),
+        false => app.source.edge(0, here, false, |view| until.holds(view)),
+    };
+    match found {
+        Some(seq) => {
+            app.source.seek(seq - 1);
+            app.player.playing = false;
+            app.say(Role::Focus, format!("the next entry is the one by which {} holds", until.says));
+        }
+        None => {
+            let place = if forward { "later" } else { "earlier" };
+            app.say(Role::Dim, format!("{} begins to hold nowhere {place} in this run", until.says));
+        }
+    }
 }
 
 /// Lands just before the mark, so that the next event is the one that was looked for.

@@ -53,6 +53,9 @@ fn header(frame: &mut Frame, area: Rect, app: &App) {
         let word = if compact { "" } else { "iteration " };
         spans.push(Span::raw(format!(" {word}{}/{last} ", view.iteration)));
     }
+    if view.recipe() != "self" && !compact {
+        spans.push(Span::raw(format!(" {} ", visible(view.recipe()))));
+    }
     if let Some(stage) = view.stage().filter(|stage| !compact || stage.finished.is_none()) {
         spans.push(Span::raw(format!(" {} ", stage.stage)));
     }
@@ -122,10 +125,14 @@ fn signs(app: &App) -> Vec<Span<'static>> {
     spans
 }
 
+/// The tabs, each with a column before and after it.
+pub fn tab_labels() -> impl Iterator<Item = (Screen, String)> {
+    Screen::ALL.into_iter().map(|screen| (screen, format!("{} {}", screen.number(), screen.name())))
+}
+
 fn tabs(frame: &mut Frame, area: Rect, app: &App) {
     let mut spans = vec![Span::raw(" ")];
-    for screen in Screen::ALL {
-        let text = format!("{} {}", screen.number(), screen.name());
+    for (screen, text) in tab_labels() {
         if screen == app.screen {
             spans.push(Span::styled(format!("[{text}]"), app.theme.style(Role::Selected)));
         } else {
@@ -154,16 +161,33 @@ fn footer(frame: &mut Frame, area: Rect, app: &App) {
         let keys: String = app.pending.iter().map(|press| press.to_string()).collect();
         spans.push(Span::styled(format!(" {keys}-"), app.theme.style(Role::Focus)));
     }
-    for (key, label) in keys::footer(&app.settings.keys, &app.scopes()) {
-        let wide = key.len() + label.len() + 3;
-        let used: usize = spans.iter().map(Span::width).sum();
-        if used + wide > usize::from(area.width) {
-            break;
-        }
+    for (_, _, key, label) in footer_items(app, area.width) {
         spans.push(Span::styled(format!(" {key}"), app.theme.style(Role::Focus)));
         spans.push(Span::styled(format!(" {label} "), app.theme.style(Role::Dim)));
     }
     line(frame, area, Line::from(spans));
+}
+
+/// What fits into the footer: from which column to which, the key, its label.
+fn footer_items(app: &App, width: u16) -> Vec<(u16, u16, String, &'static str)> {
+    // The keys of an unfinished sequence stand first.
+    let pending: usize = app.pending.iter().map(|press| press.to_string().len()).sum();
+    let mut used = if pending > 0 { pending + 2 } else { 0 };
+    let mut items = Vec::new();
+    for (key, label) in keys::footer(&app.settings.keys, &app.scopes()) {
+        let wide = key.len() + label.len() + 3;
+        if used + wide > usize::from(width) {
+            break;
+        }
+        items.push((used as u16, (used + wide) as u16, key, label));
+        used += wide;
+    }
+    items
+}
+
+/// The keys of the footer with their columns.
+pub fn footer_keys(app: &App, width: u16) -> Vec<(u16, u16, String)> {
+    footer_items(app, width).into_iter().map(|(from, to, key, _)| (from, to, key)).collect()
 }
 
 /// The title of the terminal's window: the run, its state, and how many alerts are open.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::run::event::{AlarmRaised, Level};
 use crate::text::nearest::did_you_mean;
 use crate::tui::keys::Keymap;
 use crate::tui::theme::{Depth, Symbols, Theme};
@@ -21,12 +22,25 @@ pub struct Settings {
     pub reduced_motion: bool,
     /// Shell command run on each alert, the alert as JSON on its standard input.
     pub on_alert: Option<String>,
+    /// Which alerts ring and run the command: levels and names of rules; empty: all.
+    pub alerts: Vec<String>,
     /// How a person is named in decisions.
     pub name: String,
     /// Frames per second while data arrive, and while keys do.
     pub frames: f64,
     /// What was wrong in the settings, in sentences.
     pub complaints: Vec<String>,
+    /// What was said on the command line: it outlives a change of the file.
+    pub given: Given,
+}
+
+/// What the command line says of the screens.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    pub ascii: bool,
+    pub mouse: bool,
+    pub on_alert: Option<String>,
+    pub alerts: Vec<String>,
 }
 
 impl Default for Settings {
@@ -38,9 +52,11 @@ impl Default for Settings {
             mouse: false,
             reduced_motion: false,
             on_alert: None,
+            alerts: Vec::new(),
             name: "user".into(),
             frames: 4.0,
             complaints: Vec::new(),
+            given: Given::default(),
         }
     }
 }
@@ -56,6 +72,7 @@ struct File {
     mouse: Option<bool>,
     reduced_motion: Option<bool>,
     on_alert: Option<String>,
+    alerts: Option<Vec<String>>,
     name: Option<String>,
     frames: Option<f64>,
 }
@@ -69,6 +86,11 @@ pub const NAMES: &[(&str, &str, &str)] = &[
     ("mouse", "false", "begin with the mouse captured"),
     ("reduced_motion", "false", "no spinners"),
     ("on_alert", "\"notify-send selfreward\"", "run this on each alert, the alert as JSON on its input"),
+    (
+        "alerts",
+        "[\"error\", \"judge-*\"]",
+        "only these ring and run it: info, warn, error, or names of rules; all when absent",
+    ),
     ("name", "\"ana\"", "your name in decisions; the login name when absent"),
     ("frames", "4.0", "frames per second while data arrive"),
     ("keys", "", "a table: command = [\"key\", …]; `selfreward config keys` lists the commands"),
@@ -80,10 +102,34 @@ impl Settings {
         Some(directories::ProjectDirs::from("", "", "selfreward")?.config_dir().join("config.toml"))
     }
 
-    /// Defaults from the environment, then the file.
-    pub fn load(var: impl Fn(&str) -> Option<String>) -> Settings {
+    /// Defaults from the environment, then the file, then the command line.
+    pub fn load(var: impl Fn(&str) -> Option<String>, given: Given) -> Settings {
         let text = Settings::path().and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
-        Settings::read(&text, var)
+        let mut settings = Settings::read(&text, var);
+        settings.mouse |= given.mouse;
+        if given.ascii {
+            settings.theme.symbols = Symbols::Ascii;
+        }
+        if given.on_alert.is_some() {
+            settings.on_alert = given.on_alert.clone();
+        }
+        if !given.alerts.is_empty() {
+            settings.alerts = given.alerts.clone();
+        }
+        settings.given = given;
+        settings
+    }
+
+    /// Whether an alert is one to ring for.
+    pub fn tells_of(&self, alarm: &AlarmRaised) -> bool {
+        let level =
+            |word: &str| [Level::Info, Level::Warn, Level::Error].into_iter().find(|level| level.name() == word);
+        self.alerts.is_empty()
+            || self.alerts.iter().any(|word| match (level(word), word.strip_suffix('*')) {
+                (Some(level), _) => alarm.level >= level,
+                (None, Some(begins)) => alarm.id.starts_with(begins),
+                (None, None) => alarm.id == *word,
+            })
     }
 
     pub fn read(text: &str, var: impl Fn(&str) -> Option<String>) -> Settings {
@@ -142,6 +188,7 @@ impl Settings {
         self.mouse = file.mouse.unwrap_or(self.mouse);
         self.reduced_motion = file.reduced_motion.unwrap_or(self.reduced_motion);
         self.on_alert = file.on_alert.or(self.on_alert.take());
+        self.alerts = file.alerts.unwrap_or(std::mem::take(&mut self.alerts));
         self.name = file.name.unwrap_or(std::mem::take(&mut self.name));
         self.frames = file.frames.filter(|frames| (0.2..=60.0).contains(frames)).unwrap_or(self.frames);
     }
@@ -168,6 +215,32 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn alerts_ring_by_level_or_by_name() {
+        let alarm = |id: &str, level| AlarmRaised {
+            id: id.into(),
+            level,
+            iteration: 1,
+            value: 0.0.into(),
+            threshold: 0.0.into(),
+            window: String::new(),
+            says: String::new(),
+            advice: String::new(),
+            evidence: Vec::new(),
+        };
+        let (parse, length) = (alarm("judge-parse", Level::Error), alarm("length", Level::Warn));
+        for (words, rings) in [
+            ("[]", [true, true]),
+            ("[\"error\"]", [true, false]),
+            ("[\"warn\"]", [true, true]),
+            ("[\"judge-*\"]", [true, false]),
+            ("[\"length\", \"nothing\"]", [false, true]),
+        ] {
+            let settings = Settings::read(&format!("alerts = {words}"), |_| None);
+            assert_eq!([&parse, &length].map(|alarm| settings.tells_of(alarm)), rings, "{words}");
+        }
+    }
 
     #[test]
     fn settings_are_read_and_what_is_wrong_is_said() {

@@ -269,6 +269,55 @@ impl Source {
         .unwrap_or_else(KeyFrame::first)
     }
 
+    /// The entry after `after` and up to `upto` by which something begins to hold: the first one, or the last one.
+    pub fn edge(&mut self, after: Seq, upto: Seq, first: bool, holds: impl Fn(&RunView) -> bool) -> Option<Seq> {
+        // Looking elsewhere moves nothing.
+        let cursor = self.cursor.clone();
+        let found = self.edge_from(after, upto, first, holds);
+        self.cursor = cursor;
+        found
+    }
+
+    fn edge_from(&mut self, after: Seq, upto: Seq, first: bool, holds: impl Fn(&RunView) -> bool) -> Option<Seq> {
+        // From the end backwards it goes from key frame to key frame, so that what is near is found soon.
+        let mut from = match first {
+            true => after,
+            false => self.frames.before(|known| known.seq < upto).map_or(after, |known| known.seq.max(after)),
+        };
+        let mut to = upto;
+        loop {
+            let found = self.edge_between(from, to, first, &holds);
+            if found.is_some() || first || from <= after {
+                return found;
+            }
+            to = from;
+            from = self.frames.before(|known| known.seq < to).map_or(after, |known| known.seq.max(after));
+        }
+    }
+
+    fn edge_between(&mut self, after: Seq, upto: Seq, first: bool, holds: impl Fn(&RunView) -> bool) -> Option<Seq> {
+        let mut from = self.start_for(|seq, _| seq <= after);
+        advance(&self.folder, &mut from, |_, seq| seq <= after);
+        let mut view = from.view;
+        let (mut held, mut found) = (holds(&view), None);
+        let mut tail = Tail::starting_at(self.folder.path(), from.place, from.expected);
+        tail.read(|_, read| {
+            let Found::Entry(entry) = read else { return true };
+            if entry.seq > upto {
+                return false;
+            }
+            view.apply(&entry);
+            let now = holds(&view);
+            if now && !held {
+                found = Some(entry.seq);
+            }
+            held = now;
+            !(first && found.is_some())
+        })
+        .ok()?;
+        found
+    }
+
     /// The next or previous mark of this sort, seen from the cursor.
     pub fn next_mark(&self, forward: bool, wanted: impl Fn(MarkKind) -> bool) -> Option<Mark> {
         let here = self.view().seq;

@@ -3,20 +3,26 @@
 //! Owns the loop: wake, update, do what the effects say, draw if something changed. The only file here that writes requests.
 
 use std::io;
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
 
 use crate::run::command::Outbox;
 use crate::run::folder::RunFolder;
 use crate::run::ids::Seq;
+use crate::run::looking;
 use crate::tui::app::{App, Effect, Leave, Mode, Msg, Screen, update};
 use crate::tui::figures::Zone;
+use crate::tui::panes::check::opinion::Opinions;
 use crate::tui::player::PauseOn;
 use crate::tui::settings::Settings;
 use crate::tui::source::Source;
 use crate::tui::terminal::{Pace, TermGuard, Waiting, Woken, clock, stop_self};
+use crate::tui::theme::Role;
+use crate::tui::until::Until;
 use crate::tui::{errands, places, screen};
 
 /// Entries that are read between two looks at the keyboard.
@@ -30,11 +36,15 @@ const EVERY: Duration = Duration::from_millis(150);
 pub fn watch_run(folder: RunFolder, mode: Mode, settings: Settings) -> anyhow::Result<Leave> {
     let mut app = App::new(Source::open(folder), mode, settings);
     prepare(&mut app);
-    run(app)
+    run(app, None)
 }
 
+/// Counts the pairs of a run again by another rule, as known at an entry: sentences, or what is wrong with the rule. The rules are the
+/// method's, which screens do not know: whoever opens a replay hands this in.
+pub type WhatIf = Arc<dyn Fn(&Path, Seq, &str) -> Result<Vec<String>, String> + Send + Sync>;
+
 /// How a replay begins.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct ReplayOptions {
     /// The run that is shown beside it.
     pub vs: Option<RunFolder>,
@@ -43,10 +53,13 @@ pub struct ReplayOptions {
     pub speed: Option<f64>,
     pub idle_cap: Option<f64>,
     pub pause_on: Vec<PauseOn>,
+    /// Where playing stops.
+    pub until: Option<Until>,
     pub second_opinion: bool,
+    pub what_if: Option<WhatIf>,
 }
 
-/// Replays a run from its journal; nothing is written into it.
+/// Replays a run from its journal; nothing is written into it but key frames, which anybody may delete.
 pub fn replay(folder: RunFolder, options: ReplayOptions, settings: Settings) -> anyhow::Result<Leave> {
     let mode = Mode::Replay { second_opinion: options.second_opinion };
     let mut app = App::new(Source::open(folder), mode, settings);
@@ -56,6 +69,16 @@ pub fn replay(folder: RunFolder, options: ReplayOptions, settings: Settings) -> 
     if let Some(other) = &mut app.other {
         other.read_all().context("reading the journal of the second run")?;
     }
+    if options.second_opinion {
+        let read = |name: &str| errands::read_back(app.source.folder.path(), name);
+        app.check.opinions = Opinions::resume(&app.settings.name, read);
+        match app.check.opinions.given() {
+            0 => {}
+            given => {
+                app.say(Role::Focus, format!("going on with your {given} opinions of before; u takes back the last"))
+            }
+        }
+    }
     let start: Seq = match &options.at {
         None => 0,
         Some(place) => places::find(&app.source, app.zone, place).map_err(anyhow::Error::msg)?,
@@ -64,7 +87,8 @@ pub fn replay(folder: RunFolder, options: ReplayOptions, settings: Settings) -> 
     app.player.speed = options.speed.unwrap_or(app.player.speed).clamp(0.25, 65_536.0);
     app.player.idle_cap = options.idle_cap.unwrap_or(app.player.idle_cap).max(0.0);
     app.player.pause_on = options.pause_on;
-    run(app)
+    app.player.until = options.until;
+    run(app, options.what_if)
 }
 
 /// The list of all runs below a folder. `Leave::Open` and `Leave::Compare` say what was chosen.
@@ -73,7 +97,7 @@ pub fn runs(root: &Path, settings: Settings) -> anyhow::Result<Leave> {
     app.root = root.to_path_buf();
     prepare(&mut app);
     app.screen = Screen::Runs;
-    run(app)
+    run(app, None)
 }
 
 fn prepare(app: &mut App) {
@@ -83,21 +107,55 @@ fn prepare(app: &mut App) {
     app.writer = format!("{}-{}", app.settings.name, std::process::id());
 }
 
-fn run(mut app: App) -> anyhow::Result<Leave> {
+/// Work that takes longer than a frame, on threads of its own.
+struct Aside {
+    what_if: Option<WhatIf>,
+    to: Sender<Msg>,
+    done: Receiver<Msg>,
+}
+
+impl Aside {
+    fn new(what_if: Option<WhatIf>) -> Aside {
+        let (to, done) = channel();
+        Aside { what_if, to, done }
+    }
+
+    fn count(&self, folder: &Path, upto: Seq, rule: String) {
+        let to = self.to.clone();
+        let Some(what_if) = self.what_if.clone() else {
+            let answer = Err("pairs are counted again in a replay: selfreward replay RUN".into());
+            let _ = to.send(Msg::Counted { rule, answer });
+            return;
+        };
+        let folder = folder.to_path_buf();
+        std::thread::spawn(move || {
+            let answer = what_if(&folder, upto, &rule);
+            // A viewer that was left meanwhile wants no answer.
+            let _ = to.send(Msg::Counted { rule, answer });
+        });
+    }
+}
+
+fn run(mut app: App, what_if: Option<WhatIf>) -> anyhow::Result<Leave> {
     let waiting = Waiting::start().context("listening to the terminal")?;
     let mut guard = TermGuard::take(app.mouse).context("taking the terminal")?;
-    let left = turn(&mut app, &waiting, &mut guard);
+    let left = turn(&mut app, &waiting, &mut guard, &Aside::new(what_if));
+    if app.mode.steers() {
+        // What stays behind holds for a minute only.
+        let _ = looking::tell(app.source.folder.path(), &app.writer, None);
+    }
     drop(guard);
     left
 }
 
-fn turn(app: &mut App, waiting: &Waiting, guard: &mut TermGuard) -> anyhow::Result<Leave> {
+fn turn(app: &mut App, waiting: &Waiting, guard: &mut TermGuard, aside: &Aside) -> anyhow::Result<Leave> {
     let mut pace = Pace::new(app.settings.frames);
     let size = guard.terminal.size()?;
     app.size = (size.width, size.height);
     let (mut dirty, mut by_key) = (true, true);
     let mut titled = String::new();
     let mut looked: Option<Instant> = None;
+    let mut configured = Configured::now();
     let (mut listed, mut beside): (Option<Instant>, Option<Instant>) = (None, None);
     loop {
         let mut messages = Vec::new();
@@ -118,14 +176,23 @@ fn turn(app: &mut App, waiting: &Waiting, guard: &mut TermGuard) -> anyhow::Resu
             }
             woken = waiting.ready();
         }
+        messages.extend(aside.done.try_iter());
         if looked.is_none_or(|at| at.elapsed() >= EVERY) || app.source.loaded() < 1.0 {
             looked = Some(Instant::now());
             messages.extend(read(app)?);
+        }
+        if configured.changed() {
+            let var = |name: &str| std::env::var(name).ok();
+            messages.push(Msg::Settings(Box::new(Settings::load(var, app.settings.given.clone()))));
         }
         if !app.is_replay() && beside.is_none_or(|at| at.elapsed() >= BESIDE) {
             beside = Some(Instant::now());
             if app.source.look(app.clock) {
                 messages.push(Msg::Read(0));
+            }
+            let others = looking::others(app.source.folder.path(), &app.writer, clock());
+            if others != app.check.others {
+                messages.push(Msg::Looking(others));
             }
         }
         if app.screen == Screen::Runs && listed.is_none_or(|at| at.elapsed() >= Duration::from_secs(2)) {
@@ -141,7 +208,7 @@ fn turn(app: &mut App, waiting: &Waiting, guard: &mut TermGuard) -> anyhow::Resu
         }
         while let Some(effect) = (!effects.is_empty()).then(|| effects.remove(0)) {
             dirty = true;
-            if let Some(left) = done(app, waiting, guard, effect, &mut effects)? {
+            if let Some(left) = done(app, waiting, guard, aside, effect, &mut effects)? {
                 return Ok(left);
             }
         }
@@ -159,6 +226,34 @@ fn turn(app: &mut App, waiting: &Waiting, guard: &mut TermGuard) -> anyhow::Resu
     }
 }
 
+/// The settings file as it was last seen.
+struct Configured {
+    path: Option<PathBuf>,
+    seen: Option<SystemTime>,
+    looked: Instant,
+}
+
+impl Configured {
+    fn now() -> Configured {
+        let path = Settings::path();
+        Configured { seen: modified(path.as_deref()), path, looked: Instant::now() }
+    }
+
+    /// Whether somebody has saved it since the last time.
+    fn changed(&mut self) -> bool {
+        if self.looked.elapsed() < BESIDE {
+            return false;
+        }
+        self.looked = Instant::now();
+        let before = std::mem::replace(&mut self.seen, modified(self.path.as_deref()));
+        before != self.seen
+    }
+}
+
+fn modified(path: Option<&Path>) -> Option<SystemTime> {
+    std::fs::metadata(path?).ok()?.modified().ok()
+}
+
 /// Whether the passing of time alone changed the picture.
 fn ticked(app: &App, (clock, toast, seq): (crate::run::entry::Stamp, bool, Seq)) -> bool {
     let minute = |at: crate::run::entry::Stamp| at.0.div_euclid(60_000_000);
@@ -171,7 +266,8 @@ fn message(event: ratatui::crossterm::event::Event) -> Option<Msg> {
         Event::Key(key) => Some(Msg::Key(key)),
         Event::Paste(text) => Some(Msg::Paste(text)),
         Event::Resize(width, height) => Some(Msg::Resize(width, height)),
-        Event::FocusGained | Event::FocusLost | Event::Mouse(_) => None,
+        Event::Mouse(event) => Some(Msg::Mouse(event)),
+        Event::FocusGained | Event::FocusLost => None,
     }
 }
 
@@ -195,6 +291,7 @@ fn done(
     app: &mut App,
     waiting: &Waiting,
     guard: &mut TermGuard,
+    aside: &Aside,
     effect: Effect,
     more: &mut Vec<Effect>,
 ) -> anyhow::Result<Option<Leave>> {
@@ -231,6 +328,11 @@ fn done(
             let written = errands::append(app.source.folder.path(), &file, &line);
             more.extend(complaint(app, written.map(|()| None).with_context(|| format!("writing {file}"))));
         }
+        Effect::Look(looking) => {
+            // A courtesy between viewers: where it cannot be written they do without.
+            let _ = looking::tell(app.source.folder.path(), &app.writer, looking.as_ref());
+        }
+        Effect::WhatIf { upto, rule } => aside.count(app.source.folder.path(), upto, rule),
         Effect::ListRuns => {
             let list = crate::tui::summary::summaries(&app.root);
             more.extend(update(app, Msg::Runs(list)));

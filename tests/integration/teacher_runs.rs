@@ -98,6 +98,10 @@ fn a_teacher_judges_the_candidates_and_every_call_was_foreseen() {
     let said = in_words(&announced, &settings).join("\n");
     assert!(said.contains("48 judgements of candidates") && said.contains("no price is set"), "{said}");
 
+    // Connections are kept: most calls came on one that had brought another before.
+    let kept = server.asked().iter().filter(|asked| asked.on_connection > 0).count();
+    assert!(kept * 2 > server.asked().len(), "{kept} of {}", server.asked().len());
+
     // The scores of the journal are the teacher's, word for word.
     let mut filtered = 0u64;
     for entry in entries(&folder) {

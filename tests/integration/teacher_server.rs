@@ -27,7 +27,6 @@ pub enum Act {
 /// One request as it came.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    pub method: String,
     pub path: String,
     pub headers: Vec<(String, String)>,
     pub body: String,
@@ -116,8 +115,7 @@ fn serve(stream: TcpStream, script: &(impl Fn(&Asked) -> Act + ?Sized), seen: &M
             return Ok(());
         }
         let mut parts = line.split_whitespace();
-        let method = parts.next().unwrap_or_default().to_string();
-        let path = parts.next().unwrap_or_default().to_string();
+        let path = parts.nth(1).unwrap_or_default().to_string();
         let mut headers = Vec::new();
         loop {
             let mut line = String::new();
@@ -135,7 +133,7 @@ fn serve(stream: TcpStream, script: &(impl Fn(&Asked) -> Act + ?Sized), seen: &M
             let count = seen.counts.entry(body.clone()).or_default();
             let before = *count;
             *count += 1;
-            let asked = Asked { method, path, headers, body, before, on_connection };
+            let asked = Asked { path, headers, body, before, on_connection };
             seen.asked.push(asked.clone());
             asked
         };

@@ -65,6 +65,18 @@ pub struct DiffArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct WhatIfArgs {
+    /// Name or folder of the run
+    pub run: String,
+    /// The other rule: margin=1 rho=0.3 likeness=0.9 truncated=keep cut=0.2 parsed=1 tie=shorter|likelier parser=ours|first
+    #[arg(required = true, value_name = "NAME=VALUE")]
+    pub rule: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
 pub struct ExportArgs {
     /// Name or folder of the run
     pub run: String,
@@ -101,12 +113,18 @@ pub enum Format {
 
 #[derive(Debug, Args)]
 pub struct MetricsArgs {
+    /// A run, for --judges
+    #[arg(requires = "judges")]
+    pub run: Option<String>,
+    /// The judges of a run beside each other, on the same answers
+    #[arg(long, requires = "run", conflicts_with_all = ["scores", "reference"])]
+    pub judges: bool,
     /// The judge's scores: JSON lines, also .gz or .zst
-    #[arg(long, value_name = "FILE")]
-    pub scores: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "judges")]
+    pub scores: Option<PathBuf>,
     /// The reference's scores or ranks of the same responses
-    #[arg(long, value_name = "FILE")]
-    pub reference: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "judges")]
+    pub reference: Option<PathBuf>,
     /// Seed of the bootstrap intervals
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,

@@ -45,7 +45,7 @@ Usage: selfreward [--runs DIR] COMMAND …
   look      attach, watch, replay, ls, status, alerts, pairs, diff
   decide    check, keep, veto, swap, tie, score, defer, flag, undo, redo,
             note, ack, gate
-  take out  export, metrics
+  take out  export, metrics, what-if
 ",
     model_line!(),
     "\
@@ -102,6 +102,8 @@ pub enum Command {
     Pairs(PairsArgs),
     /// Two runs: what was set differently, and what came of it
     Diff(DiffArgs),
+    /// A run's pairs counted again by another rule, without a model
+    WhatIf(WhatIfArgs),
     /// Write parts of a run as files for other programs
     Export(ExportArgs),
     /// Pause at the next safe point

@@ -12,7 +12,7 @@ use crate::engine::teaching::settings::Recipe;
 /// Where settings come from.
 #[derive(Debug, Clone, Default, Args)]
 pub struct SettingArgs {
-    /// Settings file; else selfreward.toml here, else the user's
+    /// Else ./selfreward.toml, else the user's
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// What unset settings are: paper or tiny
@@ -30,7 +30,7 @@ pub struct SettingArgs {
     /// Who plays the model: llama, or rehearsal (scripted)
     #[arg(long, value_name = "NAME")]
     pub policy: Option<PolicyName>,
-    /// Whose judgement counts: self, teacher-reward or teacher-demo
+    /// Pairs by self, teacher-reward or teacher-demo
     #[arg(long, value_name = "NAME")]
     pub recipe: Option<RecipeName>,
     /// Before training: off, wait or deadline:DURATION
@@ -107,7 +107,7 @@ pub struct RunArgs {
     /// The run's name; else one is made from the date
     #[arg(long)]
     pub name: Option<String>,
-    /// Start without asking whether the teacher may cost what it will
+    /// Agree to what the teacher may cost
     #[arg(long)]
     pub yes: bool,
     #[command(flatten)]
@@ -209,10 +209,28 @@ pub struct ViewArgs {
     /// Run this command on every new alarm, with the alarm as JSON on its input
     #[arg(long, value_name = "CMD")]
     pub on_alert: Option<String>,
+    /// Only for these: info, warn, error, or names of alarms (judge-*)
+    #[arg(long, value_name = "WHICH", value_delimiter = ',')]
+    pub alerts: Vec<String>,
 }
 
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
+    /// Examine a teacher's endpoint instead, for example http://127.0.0.1:8000/v1
+    #[arg(long, value_name = "URL")]
+    pub endpoint: Option<String>,
+    /// The model's name there
+    #[arg(long, value_name = "NAME", requires = "endpoint")]
+    pub model: Option<String>,
+    /// openai or gemini
+    #[arg(long, value_name = "NAME", requires = "endpoint")]
+    pub dialect: Option<String>,
+    /// The environment variable that holds the key
+    #[arg(long, value_name = "NAME", requires = "endpoint")]
+    pub key_env: Option<String>,
+    /// A file of mode 0600 that holds the key
+    #[arg(long, value_name = "FILE", requires = "endpoint")]
+    pub key_file: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -237,6 +255,9 @@ pub struct ReplayArgs {
     /// Stop playing at these: veto, alert, stage, nan
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     pub pause_on: Vec<String>,
+    /// Stop playing where this begins to hold: loss>2, unparsed>.1, …
+    #[arg(long, value_name = "CONDITION")]
+    pub until: Option<String>,
     /// Decide again, blind; the old decisions stay as they are
     #[arg(long)]
     pub second_opinion: bool,

@@ -3,7 +3,7 @@
 use crate::run::alarms::{Finding, Lint, percent};
 use crate::run::event::Level;
 use crate::run::ids::Model;
-use crate::run::measures::Interval;
+use crate::run::measures::{Interval, ScoreSpread};
 use crate::run::reasons::{SignKind, Unscored};
 
 impl Lint<'_> {
@@ -216,6 +216,7 @@ impl Lint<'_> {
             let share = f64::from(now.agreement.unparsed) / f64::from(now.agreement.responses);
             self.unparsed(share, now.agreement.unparsed, window.clone(), vec![model.to_string()]);
         }
+        self.fixed_answers(model, &now.scores, &window);
         let previous = match model {
             Model::M(number) if number > 1 => self.view.model(Model::M(number - 1)),
             Model::M(_) | Model::Baseline => None,
@@ -263,6 +264,37 @@ impl Lint<'_> {
             }
         }
         self.order(model);
+    }
+
+    /// What the judge does with answers that do not change: no model's progress can explain it away.
+    fn fixed_answers(&mut self, model: Model, scores: &ScoreSpread, window: &str) {
+        let parsed: u32 = scores.histogram.iter().sum();
+        if model == Model::M(0) || parsed < self.limits.min_count {
+            return;
+        }
+        let (top, count) =
+            scores.histogram.iter().copied().enumerate().max_by_key(|&(_, count)| count).unwrap_or((0, 0));
+        let share = f64::from(count) / f64::from(parsed);
+        if share > self.limits.saturation_held_out {
+            self.warn(
+                "judge-sat",
+                share,
+                self.limits.saturation_held_out,
+                window.into(),
+                format!("{} of its scores of held-out responses are {top}", percent(share)),
+                "The judge hardly tells answers apart: look at the labels that it learnt from (EFT).",
+            );
+        }
+        if let Some(rho) = scores.length_rho.filter(|&rho| rho > self.limits.length_rho) {
+            self.warn(
+                "len-bias",
+                rho,
+                self.limits.length_rho,
+                window.into(),
+                format!("scores of held-out responses follow their length (rho {rho:.2})"),
+                "The judge takes length for quality: look at the labels that it learnt from, or set pairs.length_rho.",
+            );
+        }
     }
 
     fn order(&mut self, model: Model) {

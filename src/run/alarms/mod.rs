@@ -33,6 +33,8 @@ pub struct AlarmSettings {
     /// Share of the most common score, and rise of the mean score per iteration.
     pub saturation_share: f64,
     pub saturation_rise: f64,
+    /// Share of the most common score among held-out responses.
+    pub saturation_held_out: f64,
     /// Pairs per prompt; and its fall against the iteration before, as a factor.
     pub yield_low: f64,
     pub yield_fall: f64,
@@ -90,6 +92,7 @@ impl Default for AlarmSettings {
             gaming_pairs: 3,
             saturation_share: 0.60,
             saturation_rise: 0.3,
+            saturation_held_out: 0.6,
             yield_low: 0.40,
             yield_fall: 0.5,
             noisy_pairs: 0.5,

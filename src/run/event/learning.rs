@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::run::ids::{Model, PromptId, RequestId, Stage};
-use crate::run::measures::{Agreement, Diversity, HeadToHead, Lengths, OracleQuality, ScoreSpread};
+use crate::run::measures::{Agreement, Diversity, HeadToHead, Hindsight, Lengths, OracleQuality, ScoreSpread};
 use crate::run::number::Num;
 use crate::run::reasons::Ended;
 
@@ -146,6 +146,9 @@ pub struct Evaluated {
     /// How often the chosen answer of this model's training pairs was truly better, by the oracle, afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pairs_truly_better: Option<Share>,
+    /// The oracle's view of all pairs of the iteration, of the queue and of people's decisions, afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hindsight: Option<Hindsight>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

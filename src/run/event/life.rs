@@ -28,7 +28,7 @@ pub struct RunStarted {
     /// Who judges: `self`, or another judge.
     pub judge: String,
     /// Whose judgement or answers the pairs are made of: `self`, `teacher-reward` or `teacher-demo`.
-    #[serde(default = "own_recipe")]
+    #[serde(default = "own_recipe", skip_serializing_if = "is_own_recipe")]
     pub recipe: String,
     /// The last iteration: with 2 the run ends at M3.
     pub iterations: u32,
@@ -41,6 +41,11 @@ pub struct RunStarted {
 /// Journals from before there were recipes.
 fn own_recipe() -> String {
     "self".into()
+}
+
+/// Such a journal is written again as it was.
+fn is_own_recipe(recipe: &str) -> bool {
+    recipe == own_recipe()
 }
 
 /// One stage of the plan.

@@ -32,7 +32,9 @@ pub struct TeacherAnswered {
     pub text: String,
     /// How the answer ended.
     pub finish: Finish,
+    /// Tokens of the request, as the endpoint counts them.
     pub tokens_in: u64,
+    /// Tokens of the answer, as the endpoint counts them.
     pub tokens_out: u64,
     /// What it cost; the most that it could where the endpoint named no usage.
     pub paid: Charge,
@@ -78,6 +80,7 @@ pub struct TeacherFailed {
     pub call: u64,
     /// The request's key.
     pub key: String,
+    /// Of which kind it is.
     pub fault: FaultKind,
     /// What the endpoint or the network said, without anything of the key to the account.
     pub says: String,
@@ -193,5 +196,6 @@ pub struct JudgesCompared {
     pub judge: String,
     /// Against whose: `teacher`, `self`, or `human` for held-out rankings.
     pub reference: String,
+    /// How they agree; what one of them could not judge is kept out and counted.
     pub agreement: Agreement,
 }

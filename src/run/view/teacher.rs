@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::run::entry::Stamp;
 use crate::run::event::{Finish, JudgesCompared, TeacherAnswered, TeacherAsked, TeacherChanged, TeacherFailed};
-use crate::run::spending::{Caps, Spending};
+use crate::run::spending::{Caps, Spending, amount};
 use crate::run::view::RunView;
 
 /// Answers whose times are kept: the recent pace.
@@ -53,6 +53,26 @@ impl TeacherView {
         let (first, last) = (self.recent.front()?, self.recent.back()?);
         let seconds = last.seconds_since(*first);
         (self.recent.len() > 1 && seconds > 0.0).then(|| (self.recent.len() - 1) as f64 * 60.0 / seconds)
+    }
+
+    /// The account in one line: answers and their pace, tokens, money, caps, failures.
+    pub fn account(&self, caps: &Caps, currency: &str) -> String {
+        let spent = &self.spending;
+        let of = |cap: u64, says: String| if cap > 0 { format!(" of {says}") } else { String::new() };
+        let mut parts = vec![format!("{} calls{}", spent.calls, of(caps.calls, caps.calls.to_string()))];
+        parts.extend(self.per_minute().map(|pace| format!("{pace:.0}/min")));
+        parts.push(format!("{} tokens{}", spent.spent.tokens, of(caps.tokens, caps.tokens.to_string())));
+        if spent.spent.micros > 0 || caps.micros > 0 {
+            parts.push(format!("{}{} {currency}", amount(spent.spent.micros), of(caps.micros, amount(caps.micros))));
+        }
+        if self.failures() > 0 {
+            parts.push(format!("{} failed", self.failures()));
+        }
+        let unfinished: u64 = self.unfinished.values().sum();
+        if unfinished > 0 {
+            parts.push(format!("{unfinished} without an answer to use"));
+        }
+        parts.join(", ")
     }
 
     pub(super) fn asked(&mut self, event: &TeacherAsked) {

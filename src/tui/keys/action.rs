@@ -37,6 +37,7 @@ actions! {
     // Replay.
     Play, BackOne, ForwardOne, Back1, Forward1, Back10, Forward10, Slower, Faster, FollowTail, PickOther,
     SwapRuns, DiffOnly, Export, Bookmark, NextBookmark, PreviousBookmark, NextNan, PreviousNan,
+    WhatIf, NextUntil, PreviousUntil,
 }
 
 /// Where a binding holds. A screen is asked first, then what the screen has (charts, a replay, control), then everywhere.

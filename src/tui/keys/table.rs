@@ -160,4 +160,7 @@ pub const BINDINGS: &[Binding] = &[
     row(Replay, &["\""], PreviousBookmark, "previous-bookmark", "bookmark back", 0, "To the previous bookmark."),
     row(Replay, &["%"], NextNan, "next-nan", "NaN", 0, "To just before the next number that is NaN or infinite."),
     row(Replay, &["&"], PreviousNan, "previous-nan", "NaN back", 0, "To the previous one."),
+    row(Replay, &["*"], NextUntil, "next-until", "until", 0, "To where the condition of --until next begins to hold."),
+    row(Replay, &["#"], PreviousUntil, "previous-until", "until back", 0, "To where it last began to hold."),
+    row(Replay, &["W"], Action::WhatIf, "what-if", "what if", 6, "Count the pairs again by another rule, without a model."),
 ];

@@ -1,4 +1,4 @@
-//! What lies over a screen for a moment: help, palette, filter, copy, note, score, stop menu, go to, a count.
+//! What lies over a screen for a moment: help, palette, filter, copy, note, score, stop menu, go to, a count, what if.
 //!
 //! An overlay takes every key until it closes; Esc always closes it.
 
@@ -20,6 +20,7 @@ pub mod prompt;
 pub mod score;
 pub mod stop;
 pub mod subject;
+pub mod what_if;
 
 /// The one that is open.
 #[derive(Clone, Debug)]
@@ -33,6 +34,7 @@ pub enum Overlay {
     Stop(stop::State),
     GoTo(goto::State),
     Bulk(bulk::State),
+    WhatIf(what_if::State),
 }
 
 /// What a key did to an overlay.
@@ -54,6 +56,7 @@ pub fn open(app: &mut App, action: Action) {
         Action::Note => Some(Overlay::Note(note::open(app))),
         Action::EditScore => score::open(app).map(Overlay::Score),
         Action::StopMenu => Some(Overlay::Stop(stop::open(app))),
+        Action::WhatIf => Some(Overlay::WhatIf(what_if::State::default())),
         Action::GoTo => Some(Overlay::GoTo(goto::open(app))),
         _ => return,
     };
@@ -78,6 +81,7 @@ pub fn key(app: &mut App, key: KeyEvent, effects: &mut Vec<Effect>) {
         Overlay::Stop(state) => stop::key(state, app, key, effects),
         Overlay::GoTo(state) => goto::key(state, app, key),
         Overlay::Bulk(state) => bulk::key(state, app, key, effects),
+        Overlay::WhatIf(state) => what_if::key(state, app, key, effects),
     };
     match next {
         // An overlay may have opened another one.
@@ -97,6 +101,7 @@ pub fn paste(app: &mut App, text: &str) {
         Some(Overlay::GoTo(state)) => &mut state.input,
         Some(Overlay::Stop(state)) => &mut state.input,
         Some(Overlay::Bulk(state)) => &mut state.input,
+        Some(Overlay::WhatIf(state)) => &mut state.input,
         Some(Overlay::Copy(_) | Overlay::Score(_)) | None => return,
     };
     for c in text.chars().filter(|&c| !crate::text::invisible::is_invisible(c)).take(2000) {
@@ -116,5 +121,6 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App) {
         Some(Overlay::Stop(state)) => stop::draw(frame, area, app, state),
         Some(Overlay::GoTo(state)) => goto::draw(frame, area, app, state),
         Some(Overlay::Bulk(state)) => bulk::draw(frame, area, app, state),
+        Some(Overlay::WhatIf(state)) => what_if::draw(frame, area, app, state),
     }
 }

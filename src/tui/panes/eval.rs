@@ -66,7 +66,7 @@ fn share(part: u32, of: u32) -> Option<String> {
 }
 
 #[rustfmt::skip]
-const ROWS: [Row; 19] = [
+const ROWS: [Row; 22] = [
     Row { name: "pairs right, ties half", cell: |e| with_interval(e.agreement.pairwise_half, e.agreement.interval), alarm: never },
     Row { name: "pairs right, ties wrong", cell: |e| with_interval(e.agreement.pairwise_strict, e.agreement.interval_strict), alarm: never },
     Row { name: "pairs right of decided", cell: |e| Some(format!("{} of {}", percent(e.agreement.pairwise_excluding?), percent(e.agreement.coverage?))), alarm: never },
@@ -84,7 +84,10 @@ const ROWS: [Row; 19] = [
     Row { name: "anchors: mean, tau", cell: |e| e.anchors.map(|a| format!("{}{}", number(a.mean, 3), a.tau_previous.map_or(String::new(), |tau| format!(", {}", number(tau, 2))))), alarm: |e| e.anchors.is_some_and(|a| a.tau_previous.is_some_and(|tau| tau < 0.3)) },
     Row { name: "oracle: quality", cell: |e| e.oracle.as_ref().and_then(|o| with_interval(Some(o.mean_t07), Some(o.mean_t07_interval))), alarm: never },
     Row { name: "oracle: perfect answers", cell: |e| e.oracle.as_ref().and_then(|o| with_interval(Some(o.perfect_t07), Some(o.perfect_t07_interval))), alarm: never },
+    Row { name: "oracle: perfect, T 1.0", cell: |e| e.oracle.as_ref().and_then(|o| with_interval(Some(o.perfect_t10), Some(o.perfect_t10_interval))), alarm: never },
     Row { name: "chosen truly better", cell: |e| e.pairs_truly_better.and_then(|s| share(s.count, s.n)), alarm: never },
+    Row { name: "suspicion finds wrong", cell: |e| e.hindsight.and_then(|h| Some(format!("{} {}/{}", number(h.suspicion_auroc?, 2), h.offered_wrong, h.offered))), alarm: never },
+    Row { name: "people changed", cell: |e| e.hindsight.and_then(|h| share(h.changed, h.decided)), alarm: never },
     Row { name: "words, distinct pairs", cell: |e| Some(format!("{}, {}", number(e.lengths.mean, 3), percent(e.diversity.distinct_2))), alarm: |e| e.diversity.distinct_2 < 0.2 },
 ];
 

@@ -524,6 +524,7 @@ impl Teller {
             lengths: Lengths { n: 30, mean: 31.0, p50: 28.0, p95: 61.0 },
             diversity: Diversity { distinct_1: 0.41, distinct_2: 0.72, repetition: 0.01, truncated: 0.0 },
             pairs_truly_better: (made > 1).then_some(Share { count: 39, n: 52 }),
+            hindsight: None,
         };
         self.say(0.2, Event::Evaluated(Box::new(evaluated)));
         self.finish(iteration, Stage::Eval, model, 30);

@@ -5,9 +5,10 @@ use crate::run::event::VetoReason;
 use crate::run::filter::REASONS;
 use crate::run::ids::PromptId;
 use crate::tui::app::{App, Effect, Mode, Screen};
-use crate::tui::figures::number;
+use crate::tui::figures::{number, visible};
 use crate::tui::keys::Action;
 use crate::tui::panes::check::asked::{self, Ask, named};
+use crate::tui::panes::check::kept_by;
 use crate::tui::panes::check::opinion::Opinion;
 use crate::tui::panes::check::{Pane, answers, body, queue, shown, sides, turn_to};
 use crate::tui::theme::Role;
@@ -127,25 +128,33 @@ fn blind(app: &mut App) {
 enum Way {
     Engine,
     Opinion,
-    No(&'static str),
+    No(String),
 }
 
 fn way(app: &App, pair: PromptId) -> Way {
+    let no = |why: &str| Way::No(why.into());
     match app.mode {
         Mode::Replay { second_opinion: true } => return Way::Opinion,
         Mode::Replay { second_opinion: false } => {
-            return Way::No("a replay shows what was decided; `replay --second-opinion` lets you decide anew");
+            return no("a replay shows what was decided; `replay --second-opinion` lets you decide anew");
         }
-        Mode::ReadOnly => return Way::No("this viewer only looks; `selfreward attach` may also decide"),
+        Mode::ReadOnly => return no("this viewer only looks; `selfreward attach` may also decide"),
         Mode::Control | Mode::Check => {}
     }
     if app.source.is_held() {
-        return Way::No("this is the past: F goes to the end, where decisions are made");
+        return no("this is the past: F goes to the end, where decisions are made");
     }
     let head = app.source.head();
     let fixed = head.round(pair.iteration).is_some_and(|round| round.training.is_some());
     if !app.can_decide() || pair.iteration != head.iteration || fixed {
-        return Way::No("too late: the model has learnt from this iteration's pairs");
+        return no("too late: the model has learnt from this iteration's pairs");
+    }
+    if let Some(other) = kept_by(app, pair) {
+        let left = other.left(app.clock).ceil();
+        return Way::No(format!(
+            "{} is looking at this pair, for {left} s more at most; J goes on",
+            visible(&other.by)
+        ));
     }
     Way::Engine
 }
@@ -259,7 +268,7 @@ pub fn decide_many(
 ) {
     let refusal = pairs.iter().find_map(|&pair| match way(app, pair) {
         Way::No(why) => Some(why),
-        Way::Opinion => Some("a second opinion is given pair by pair"),
+        Way::Opinion => Some("a second opinion is given pair by pair".into()),
         Way::Engine => None,
     });
     if let Some(why) = refusal {
@@ -299,7 +308,7 @@ fn amend(app: &mut App, pair: PromptId, reason: VetoReason, name: &str, effects:
 }
 
 fn save(app: &App, effects: &mut Vec<Effect>) {
-    let name = format!("second-opinion-{}.jsonl", app.settings.name);
+    let name = app.check.opinions.file_name(&app.settings.name);
     effects.push(Effect::Save { name, text: app.check.opinions.file() });
 }
 

@@ -8,7 +8,8 @@ use crate::run::event::Picked;
 use crate::run::ids::PromptId;
 use crate::run::view::PairStatus;
 use crate::tui::app::App;
-use crate::tui::figures::{duration, fit, number, one_line, percent, wrap};
+use crate::tui::figures::{duration, fit, number, one_line, percent, visible, wrap};
+use crate::tui::panes::check::kept_by;
 use crate::tui::panes::check::{answers, asked, queue, sides};
 use crate::tui::screen::{boxed, line, lines};
 use crate::tui::theme::Role;
@@ -92,6 +93,9 @@ fn suspicion(app: &App, id: PromptId, width: usize) -> Line<'static> {
         }
     }
     pieces.insert(0, (format!("#{id}"), Role::Strong));
+    if let Some(other) = kept_by(app, id) {
+        pieces.push((format!("{} is on it", visible(&other.by)), Role::Warn));
+    }
     let word = standing(app, id);
     if !word.is_empty() {
         pieces.push((word, Role::Human));

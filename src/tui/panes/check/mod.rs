@@ -9,6 +9,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use crate::run::command::Command;
 use crate::run::entry::Stamp;
 use crate::run::ids::{PromptId, RequestId};
+use crate::run::looking::Looking;
 use crate::tui::app::{App, Effect, Mode};
 use crate::tui::diff::{Diffs, Show};
 use crate::tui::keys::Action;
@@ -19,7 +20,7 @@ mod act;
 mod answers;
 pub mod asked;
 mod head;
-mod opinion;
+pub mod opinion;
 pub mod queue;
 pub mod sides;
 mod summary;
@@ -55,6 +56,9 @@ pub struct State {
     reason_for: Option<(PromptId, Stamp)>,
     pub requests: asked::Requests,
     pub opinions: opinion::Opinions,
+    /// Where other viewers look, and what they have been told of this one.
+    pub others: Vec<Looking>,
+    told: Option<PromptId>,
     diffs: Diffs,
 }
 
@@ -75,6 +79,8 @@ impl Default for State {
             reason_for: None,
             requests: asked::Requests::default(),
             opinions: opinion::Opinions::default(),
+            others: Vec::new(),
+            told: None,
             diffs: Diffs::default(),
         }
     }
@@ -109,9 +115,26 @@ pub fn sent(app: &mut App, command: &Command, result: &Result<RequestId, String>
 /// After every message: answers are looked for, a pair once shown stays until somebody moves, the next differences are found.
 pub fn settle(app: &mut App, effects: &mut Vec<Effect>) {
     asked::settle(app, effects);
-    if app.screen != crate::tui::app::Screen::Check {
-        return;
+    if app.screen == crate::tui::app::Screen::Check {
+        settle_shown(app);
     }
+    // Others keep away from the pair that is looked at here, as long as it can be decided.
+    let here = app.screen == crate::tui::app::Screen::Check && app.can_decide() && app.view().open_gate().is_some();
+    let now = here.then(|| shown(app)).flatten();
+    if now != app.check.told {
+        app.check.told = now;
+        let by = app.settings.name.clone();
+        effects.push(Effect::Look(now.map(|pair| Looking { by, pair, at: app.clock.0 })));
+    }
+}
+
+/// Who else turned to this pair less than a minute ago.
+pub fn kept_by(app: &App, pair: PromptId) -> Option<&Looking> {
+    let live = !app.is_replay() && !app.source.is_held();
+    app.check.others.iter().find(|looking| live && looking.pair == pair && looking.left(app.clock) > 0.0)
+}
+
+fn settle_shown(app: &mut App) {
     if app.mode == (Mode::Replay { second_opinion: true }) {
         app.check.blind = true;
     }

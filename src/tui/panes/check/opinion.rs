@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::run::command::Choice;
 use crate::run::event::VetoReason;
@@ -12,11 +12,11 @@ use crate::run::ids::PromptId;
 use crate::run::view::{PairStatus, RunView};
 
 /// One decision of the second reader.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Opinion {
     pub pair: PromptId,
     pub choice: Choice,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<VetoReason>,
     pub took_ms: u64,
     pub by: String,
@@ -26,6 +26,8 @@ pub struct Opinion {
 pub struct Opinions {
     given: Vec<Opinion>,
     undone: Vec<Opinion>,
+    /// The file could not be read: another one is written.
+    number: u32,
 }
 
 /// What a decision does to a pair, as far as two readers can agree on it.
@@ -46,6 +48,33 @@ pub struct Agreement {
 }
 
 impl Opinions {
+    /// Goes on with what this person has given before. A file that cannot be read whole is left alone, and the next name is taken.
+    pub fn resume(by: &str, read: impl Fn(&str) -> Option<String>) -> Opinions {
+        let mut opinions = Opinions::default();
+        while let Some(text) = read(&opinions.file_name(by)) {
+            match text.lines().map(serde_json::from_str).collect() {
+                Ok(given) => {
+                    opinions.given = given;
+                    break;
+                }
+                Err(_) => opinions.number += 1,
+            }
+        }
+        opinions
+    }
+
+    /// The file beside the journal.
+    pub fn file_name(&self, by: &str) -> String {
+        match self.number {
+            0 => format!("second-opinion-{by}.jsonl"),
+            number => format!("second-opinion-{by}-{}.jsonl", number + 1),
+        }
+    }
+
+    pub fn given(&self) -> usize {
+        self.given.len()
+    }
+
     pub fn give(&mut self, opinion: Opinion) {
         self.given.push(opinion);
         self.undone.clear();
@@ -130,6 +159,19 @@ fn agreement(both: &[(Verdict, Verdict)]) -> Agreement {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_opinion_is_gone_on_with_and_a_file_that_cannot_be_read_is_left_alone() {
+        let pair = PromptId { iteration: 1, number: 3 };
+        let mut first = Opinions::default();
+        let (choice, reason) = (Choice::Edit { candidate: 2, score: 4.5 }, Some(VetoReason::Gaming));
+        first.give(Opinion { pair, choice, reason, took_ms: 900, by: "ana".into() });
+        let text = first.file();
+        let again = Opinions::resume("ana", |name| (name == "second-opinion-ana.jsonl").then(|| text.clone()));
+        assert_eq!((again.file(), again.given()), (text, 1));
+        let broken = Opinions::resume("ana", |name| (name == "second-opinion-ana.jsonl").then(|| "{\"pair".into()));
+        assert_eq!((broken.given(), broken.file_name("ana").as_str()), (0, "second-opinion-ana-2.jsonl"));
+    }
 
     #[test]
     fn kappa_is_agreement_beyond_chance() {

@@ -5,7 +5,7 @@ use crate::run::event::{Gate, Picked};
 use crate::run::ids::PromptId;
 use crate::run::view::{DecisionView, PairStatus, Round};
 use crate::tui::app::{App, Mode};
-use crate::tui::panes::check::asked;
+use crate::tui::panes::check::{asked, kept_by};
 
 /// The iteration whose gate is shown: the latest that has one.
 pub fn round(app: &App) -> Option<&Round> {
@@ -34,9 +34,10 @@ pub fn picked(app: &App, id: PromptId) -> Option<Picked> {
     gate.queue.iter().find(|queued| queued.pair == id).map(|queued| queued.picked)
 }
 
-/// The first pair that nobody has decided.
+/// The first pair that nobody has decided, and that nobody else looks at if there is one.
 pub fn first_open(app: &App) -> Option<PromptId> {
-    order(app).into_iter().map(|(pair, _)| pair).find(|&pair| !status(app, pair).is_decided())
+    let open = || order(app).into_iter().map(|(pair, _)| pair).filter(|&pair| !status(app, pair).is_decided());
+    open().find(|&pair| kept_by(app, pair).is_none()).or_else(|| open().next())
 }
 
 /// The next undecided pair after this one, round the queue; `order` as it was before the decision.
@@ -47,7 +48,8 @@ pub fn next_open(app: &App, order: &[(PromptId, Picked)], from: PromptId) -> Opt
     let all = || after.iter().chain(before).map(|(pair, _)| *pair).filter(open);
     // What was put off comes when nothing else is left.
     all()
-        .find(|&pair| pair != from && status(app, pair) != PairStatus::Deferred)
+        .find(|&pair| pair != from && status(app, pair) != PairStatus::Deferred && kept_by(app, pair).is_none())
+        .or_else(|| all().find(|&pair| pair != from && kept_by(app, pair).is_none()))
         .or_else(|| all().find(|&pair| pair != from))
         .or_else(|| all().next())
 }

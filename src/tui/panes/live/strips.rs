@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use crate::run::alarms::{Lamp, lamp};
 use crate::run::entry::Stamp;
 use crate::run::eta::{Estimate, eta};
-use crate::run::event::{Gate, Level, Planned};
+use crate::run::event::{Gate, Level, PauseReason, Planned};
 use crate::run::ids::{Model, Stage};
 use crate::run::view::{GateView, RunView, State};
 use crate::tui::app::App;
@@ -231,5 +231,25 @@ pub fn health(app: &App, width: usize) -> Line<'static> {
         spans.push(Span::styled(format!(" {name} "), app.theme.style(plain)));
         spans.push(Span::styled(mark, app.theme.style(role)));
     }
+    spans.extend(teacher(app, width.saturating_sub(spans.iter().map(Span::width).sum())));
     Line::from(spans)
+}
+
+/// What the teacher has cost so far, as much of it as there is room for.
+fn teacher(app: &App, room: usize) -> Vec<Span<'static>> {
+    let view = app.view();
+    if !view.teacher.is_used() {
+        return Vec::new();
+    }
+    let account = view.teacher.account(&view.caps(), view.currency());
+    let mut says = "  teacher".to_string();
+    for part in account.split(", ") {
+        if columns(&says) + 1 + columns(part) > room {
+            break;
+        }
+        says = format!("{says} {part}");
+    }
+    let waits = matches!(&view.state, State::Paused(PauseReason::Teacher { .. }));
+    let role = if waits { Role::Error } else { Role::Plain };
+    vec![Span::styled(crate::text::visible::visible(&says).into_owned(), app.theme.style(role))]
 }
