@@ -443,6 +443,17 @@ impl Settings {
         tiny.judge.max_tokens = 48;
         tiny.pairs.min_margin = 0.6;
         tiny.pairs.drop_low_policy_margin = 0.3;
+        // In the embedded world the policy's own log-probs find wrong pairs; the other signs are shown and hardly weigh.
+        tiny.suspicion = SuspicionSettings {
+            likely_sd: 1.0,
+            length: 0.02,
+            minority: 0.02,
+            near_duplicate: 0.02,
+            judge_noise: 0.02,
+            copied_prompt: 0.02,
+            small_margin: 0.02,
+            ..tiny.suspicion
+        };
         tiny.gate.deadline = "20s".into();
         tiny.dpo = DpoSettings {
             nll_weight: 1.0,
@@ -466,6 +477,7 @@ impl Settings {
         tiny.alarms.contaminated = 0.2;
         // Most answers of its second model deserve a five.
         tiny.alarms.saturation_share = 0.8;
+        tiny.alarms.saturation_rise = 1.0;
         tiny
     }
 }

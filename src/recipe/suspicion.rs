@@ -47,6 +47,9 @@ pub struct SuspicionSettings {
     pub noise_sd: f64,
     /// ROUGE-L F1 from which on `near_duplicate` and `copied_prompt` count.
     pub likeness: f64,
+    /// Standard deviations on the likely side from which the policy's two signs begin to count. 0: what is likely is never suspicious;
+    /// more puts all pairs in one order, where nothing else tells them apart.
+    pub likely_sd: f64,
     /// Margin of the mean scores under which `small_margin` counts.
     pub margin: f64,
 }
@@ -70,6 +73,7 @@ impl Default for SuspicionSettings {
             length_ratio: 1.5,
             noise_sd: 0.9,
             likeness: 0.9,
+            likely_sd: 0.0,
             margin: 0.5,
         }
     }
@@ -165,9 +169,9 @@ pub fn suspicion(pair: &Facts, usual: &Usual, settings: &SuspicionSettings) -> S
         (
             SignKind::UnlikelyChosen,
             settings.unlikely_chosen,
-            below(z(pair.chosen.log_prob, usual.log_prob_mean, usual.log_prob_sd)),
+            below(z(pair.chosen.log_prob, usual.log_prob_mean, usual.log_prob_sd), settings.likely_sd),
         ),
-        (SignKind::PolicyDisagrees, settings.policy_disagrees, below(disagrees)),
+        (SignKind::PolicyDisagrees, settings.policy_disagrees, below(disagrees, settings.likely_sd)),
         (SignKind::Gaming, settings.gaming, flag(sides.iter().any(|side| signs::gaming(side.text).is_some()))),
         (SignKind::HiddenText, settings.hidden_text, flag(texts.iter().any(|text| signs::smuggled(text) > 0))),
         (SignKind::Contradiction, settings.contradiction, flag(sides.iter().any(|side| side.contradicted))),
@@ -201,9 +205,9 @@ fn z(value: Option<f64>, mean: Option<f64>, sd: Option<f64>) -> Option<f64> {
     Some((value? - mean?) / sd).filter(|z| z.is_finite())
 }
 
-/// How far below: 0 at or above the middle, 1 from two standard deviations on.
-fn below(z: Option<f64>) -> f64 {
-    z.map_or(0.0, |z| (-z / FULL).clamp(0.0, 1.0))
+/// How far below: 0 from `likely` standard deviations above the middle on, 1 from two below.
+fn below(z: Option<f64>, likely: f64) -> f64 {
+    z.map_or(0.0, |z| ((likely - z) / (likely + FULL)).clamp(0.0, 1.0))
 }
 
 #[cfg(test)]
@@ -293,6 +297,18 @@ mod tests {
             suspicion(&pair, &USUAL, &SuspicionSettings::default()).total
         };
         assert_eq!([amount(-0.9), amount(-1.5), amount(-2.0), amount(-7.0)], [0.0, 0.225, 0.45, 0.45]);
+    }
+
+    #[test]
+    fn with_a_likely_side_even_likely_pairs_stand_in_an_order() {
+        let settings = SuspicionSettings { likely_sd: 1.0, ..SuspicionSettings::default() };
+        let amount = |log_prob| {
+            let mut pair = healthy();
+            (pair.chosen.log_prob, pair.rejected.log_prob) = (Some(log_prob), Some(log_prob - 9.0));
+            suspicion(&pair, &USUAL, &settings).total
+        };
+        // The mean is -1, the deviation one half: from -0.5 to -2.
+        assert_eq!([amount(-0.4), amount(-1.25), amount(-3.0)], [0.0, 0.225, 0.45]);
     }
 
     #[test]

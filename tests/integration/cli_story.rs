@@ -314,5 +314,6 @@ fn evaluated() -> Evaluated {
         lengths: Lengths::default(),
         diversity: Diversity::default(),
         pairs_truly_better: None,
+        hindsight: None,
     }
 }

@@ -9,7 +9,7 @@ use selfreward::engine::launch;
 use selfreward::engine::materials::Materials;
 use selfreward::engine::policy::{Ask, Flow, Policy, Reply, Sampling, Seat};
 use selfreward::engine::recorder::Signals;
-use selfreward::engine::settings::{GateMode, Settings};
+use selfreward::engine::settings::{GateMode, Optimizer, Settings};
 use selfreward::llama_policy::LlamaPolicy;
 use selfreward::model::chat_template::Turn;
 use selfreward::model::folder::Folder;
@@ -105,7 +105,10 @@ fn cut_down() -> Settings {
     settings.model.device = "cpu".into();
     settings.model.threads = 2;
     settings.data.limit = 120;
-    settings.sft.epochs = 1;
+    // So few examples must be learnt quickly.
+    settings.sft.epochs = 3;
+    settings.sft.lr = 5e-3;
+    settings.sft.optimizer = Optimizer::Muon;
     settings.prompts.count = 16;
     settings.judge.min_parsed = 1;
     settings.pairs.min_margin = 0.0;
@@ -116,7 +119,7 @@ fn cut_down() -> Settings {
     settings.eval.instructions = 12;
     settings.eval.ranked = 6;
     settings.eval.bootstrap = 20;
-    // One epoch is too little to learn the judge's format by heart.
+    // It is too little to learn the judge's format by heart.
     settings.alarms.pause = false;
     settings
 }

@@ -22,6 +22,7 @@ mod data_scores;
 mod data_split;
 #[cfg(feature = "llama")]
 mod embedded_model;
+mod examples;
 mod fold;
 #[cfg(feature = "llama")]
 mod forge;
