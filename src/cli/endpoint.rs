@@ -30,6 +30,8 @@ pub fn examine(endpoint: &str, args: &DoctorArgs, output: &mut Output) -> Result
         dialect,
         model: args.model.clone().unwrap_or_else(|| ANY.into()),
         key_file: args.key_file.clone(),
+        timeout_answer: "60s".into(),
+        timeout: "60s".into(),
         ..TeacherSettings::default()
     };
     if let Some(name) = &args.key_env {
@@ -40,10 +42,16 @@ pub fn examine(endpoint: &str, args: &DoctorArgs, output: &mut Output) -> Result
     let template = Prompts::load(&PromptTexts::default())?.judge;
     let prompt = judge_prompt(&template, "Name two primary colours.", "Red and blue.", Seed::root(1))?.text;
     let judging = Judging { prompt, reads: &|reply| read_score(reply).score.is_ok() };
-    let mut told = Ok(());
+    let (mut told, mut reached) = (Ok(()), false);
     let mut tell = |finding: &Finding| {
         if !args.json && told.is_ok() {
-            told = lines(finding).iter().try_for_each(|line| output.line(line));
+            // Line by line: a slow endpoint takes minutes.
+            let after = !reached && finding.verdict == Verdict::Unknown;
+            reached |= finding.verdict == Verdict::Ok;
+            told = match after {
+                true => Ok(()),
+                false => lines(finding).iter().try_for_each(|line| output.line(line)).and_then(|()| output.finish()),
+            };
         }
     };
     let findings = doctor::examine(&settings, key, &judging, &mut tell);

@@ -74,7 +74,7 @@ pub fn judge(args: &JudgeArgs, output: &mut Output) -> Result<()> {
 fn prompts(settings: &Settings) -> Result<Prompts> {
     let own = |path: &String| std::fs::read_to_string(path).with_context(|| format!("reading the prompt text {path}"));
     let judge = settings.data.judge_prompt.as_ref().map(own).transpose()?;
-    Ok(Prompts::load(&PromptTexts { judge, duel: None, write_prompt: None })?)
+    Ok(Prompts::load(&PromptTexts { set: settings.data.texts, judge, ..PromptTexts::default() })?)
 }
 
 /// Every sample of every response of every set, in that order; none when stopped.

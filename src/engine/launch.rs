@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::engine::desk::Desk;
 use crate::engine::drive::{Ended, Engine};
+use crate::engine::expected_judge::ExpectedJudge;
 use crate::engine::materials::Materials;
 use crate::engine::plan::plan;
 use crate::engine::policy::{Judge, Policy, Teacher};
@@ -153,6 +154,7 @@ pub fn engine_with(
 /// The judge that the settings ask for.
 pub fn make_judge(settings: &Settings, prompts: &Prompts) -> Box<dyn Judge> {
     match settings.run.judge {
+        JudgeKind::Expected => Box::new(ExpectedJudge::new(prompts.judge.clone())),
         // A teacher judges beside the model, which goes on judging what is its own.
         JudgeKind::SelfJudge | JudgeKind::Teacher => {
             Box::new(SelfJudge::new(prompts.judge.clone(), settings.judge.clone()))
@@ -197,7 +199,7 @@ fn started(folder: &RunFolder, settings: &Settings, materials: &Materials) -> Re
         config,
         seed: settings.run.seed,
         policy: settings.run.policy.name().into(),
-        judge: if settings.teacher_judges() { "teacher" } else { "self" }.into(),
+        judge: if settings.teacher_judges() { JudgeKind::Teacher } else { settings.run.judge }.name().into(),
         recipe: settings.recipe_name().into(),
         iterations: settings.run.iterations,
         data: materials.read.clone(),

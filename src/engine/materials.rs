@@ -70,6 +70,8 @@ pub struct Materials {
     pub instructions: Vec<String>,
     pub oracle: Option<Oracle>,
     pub prompts: Prompts,
+    /// What a teacher reads.
+    pub teacher_prompts: Prompts,
     pub read: Vec<DataRead>,
     /// Remarks about the data that a person should see once.
     pub remarks: Vec<String>,
@@ -162,6 +164,8 @@ impl Materials {
             write_prompt: text(&data.write_prompt)?,
         };
         let prompts = Prompts::load(&texts)?;
+        // A teacher needs no short words because the model that it teaches does.
+        let teacher_prompts = Prompts::load(&PromptTexts { set: settings.teacher.texts, ..texts })?;
         // The oracle knows the embedded world's tasks and nothing else.
         let oracle: Option<Oracle> = if data.ift.is_none() && data.instructions_held_out.is_none() {
             Some(|prompt, answer| microworld::oracle::grade(prompt, answer).map(|grade| f64::from(grade.score)))
@@ -172,7 +176,19 @@ impl Materials {
             (None, Some(Home::Folder(folder))) => Some(folder),
             _ => None,
         };
-        Ok(Materials { base, ift, ift_held_out, eft, held_out, instructions, oracle, prompts, read, remarks })
+        Ok(Materials {
+            base,
+            ift,
+            ift_held_out,
+            eft,
+            held_out,
+            instructions,
+            oracle,
+            prompts,
+            teacher_prompts,
+            read,
+            remarks,
+        })
     }
 }
 

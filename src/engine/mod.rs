@@ -10,6 +10,7 @@ pub mod desk;
 pub mod drive;
 mod eft;
 mod evaluate;
+pub mod expected_judge;
 mod gate;
 mod judging;
 pub mod learning;

@@ -65,7 +65,8 @@ pub struct RunSettings {
     pub policy: PolicyKind,
     /// Whose judgement or answers the pairs are made of: `self`, `teacher-reward` or `teacher-demo`.
     pub recipe: Recipe,
-    /// Who judges candidates: `self` or `teacher` (which recipe teacher-reward implies).
+    /// Who judges candidates: `self`, `expected` (the model's mean score, no rationale written) or `teacher` (which recipe
+    /// teacher-reward implies).
     pub judge: JudgeKind,
 }
 
@@ -102,9 +103,22 @@ pub enum JudgeKind {
     /// The model judges its own answers.
     #[serde(rename = "self")]
     SelfJudge,
+    /// The model judges them by how likely it finds each score, without writing a rationale.
+    #[serde(rename = "expected")]
+    Expected,
     /// A teacher outside judges them.
     #[serde(rename = "teacher")]
     Teacher,
+}
+
+impl JudgeKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            JudgeKind::SelfJudge => "self",
+            JudgeKind::Expected => "expected",
+            JudgeKind::Teacher => "teacher",
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

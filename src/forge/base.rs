@@ -68,6 +68,8 @@ pub fn pretrain(settings: &ForgeSettings, world: &World, tell: &mut dyn FnMut(Pr
         epochs: 1,
         most_positions: MOST_POSITIONS,
         dropout: 0.0,
+        adapter_dropout: 0.0,
+        recompute: false,
         seed: seed.named("order").number(),
     };
     let workers = Workers::new(settings.threads)?;
@@ -78,11 +80,11 @@ pub fn pretrain(settings: &ForgeSettings, world: &World, tell: &mut dyn FnMut(Pr
         anyhow::ensure!(report.applied, "step {step} gave numbers that are not finite");
         tell(Progress::Step { step, steps, loss: report.loss, tokens: report.tokens });
     }
-    let (llama, _) = lesson.pupil.into_llama()?;
+    let (student, _) = lesson.pupil.into_student()?;
     Ok(Base {
         texts,
         tokenizer,
-        weights: llama.to_weights()?,
+        weights: student.to_weights()?,
         companions: Companions::of_new_model(&shape, files),
         shape,
     })

@@ -5,11 +5,12 @@
 
 use anyhow::{Result, ensure};
 
-use crate::model::llama::Llama;
 use crate::train::batch::{self, Sequence};
-use crate::train::gradient;
+use crate::train::gradient::TokenLogProbs;
+use crate::train::hand::pass::Manner;
 use crate::train::parameters::Numbers;
 use crate::train::step::{LessonSettings, Pupil, StepReport};
+use crate::train::student::{Handle, Student};
 use crate::train::workers::Workers;
 
 /// Parts of a batch whose gradients are added up in order.
@@ -52,7 +53,7 @@ pub struct Pretraining {
 
 impl Pretraining {
     pub fn new(
-        llama: Llama,
+        student: impl Into<Student>,
         documents: Vec<Document>,
         settings: LessonSettings,
         prompt_weight: f64,
@@ -60,7 +61,7 @@ impl Pretraining {
     ) -> Result<Pretraining> {
         ensure!(!documents.is_empty(), "there are no documents to learn from");
         let steps = batch::steps(documents.len(), settings.batch, settings.epochs);
-        Ok(Pretraining { pupil: Pupil::new(llama, &settings, steps, workers), documents, settings, prompt_weight })
+        Ok(Pretraining { pupil: Pupil::new(student, &settings, steps, workers), documents, settings, prompt_weight })
     }
 
     pub fn step(&mut self) -> Result<StepReport> {
@@ -69,22 +70,29 @@ impl Pretraining {
         let sizes: Vec<usize> = rows.iter().map(|row| row.sequence.positions()).collect();
         let tokens = sizes.iter().sum::<usize>() as u64;
         let total: f64 = rows.iter().flat_map(|row| row.weights(self.prompt_weight)).sum();
-        let parts = batch::deal(&sizes, PARTS, self.settings.most_positions);
-        let (losses, gradient) = self.pupil.gradient(parts, |llama, group| {
+        let parts = batch::deal(&sizes, PARTS, self.settings.most_positions, self.pupil.student()?.pads());
+        let (losses, gradient) = self.pupil.gradient(parts, |handle, group, sum| {
             let group: Vec<&Document> = group.into_iter().map(|item| rows[item]).collect();
-            weighted(llama, &group, self.prompt_weight, total)
+            weighted(handle, &group, self.prompt_weight, total, sum)
         })?;
-        self.pupil.apply(&gradient, StepReport { loss: losses.iter().sum(), tokens, ..StepReport::default() })
+        self.pupil.apply(gradient, StepReport { loss: losses.iter().sum(), tokens, ..StepReport::default() })
     }
 }
 
-/// Loss and gradient of Σ w·(−log p) / Σ w over a group of a batch whose weights sum to `total`.
-fn weighted(llama: &Llama, group: &[&Document], prompt_weight: f64, total: f64) -> Result<(f64, Numbers)> {
+/// Loss Σ w·(−log p) / Σ w over a group of a batch whose weights sum to `total`; the gradient is added to `sum`.
+fn weighted(
+    handle: &Handle<'_>,
+    group: &[&Document],
+    prompt_weight: f64,
+    total: f64,
+    sum: &mut Numbers,
+) -> Result<f64> {
     let weights: Vec<Vec<f64>> = group.iter().map(|document| document.weights(prompt_weight)).collect();
     let sequences: Vec<&Sequence> = group.iter().map(|document| &document.sequence).collect();
-    let (scored, gradient) = gradient::gradient(llama, &sequences, None, |_| {
+    let derivative = |_: &TokenLogProbs| {
         weights.iter().map(|own| own.iter().map(|weight| (-weight / total) as f32).collect()).collect()
-    })?;
+    };
+    let scored = handle.gradient(&sequences, Manner::default(), derivative, sum)?;
     let both = scored.iter().flatten().zip(weights.iter().flatten());
-    Ok((both.map(|(&log_prob, weight)| -weight * f64::from(log_prob) / total).sum(), gradient))
+    Ok(both.map(|(&log_prob, weight)| -weight * f64::from(log_prob) / total).sum())
 }

@@ -27,7 +27,7 @@ pub fn columns(text: &str) -> usize {
     text.width()
 }
 
-/// Cuts a text to a width and says so with an ellipsis.
+/// Cuts a text to a width and says so with an ellipsis. A number is never cut: half of one is another one.
 pub fn fit(text: &str, width: usize) -> String {
     if text.len() <= width || columns(text) <= width {
         return text.to_string();
@@ -45,8 +45,24 @@ pub fn fit(text: &str, width: usize) -> String {
         used += wide;
         out.push(c);
     }
+    let mut rest = text[out.len()..].chars();
+    let goes_on = match rest.next() {
+        Some('.' | ',' | ':') => rest.next().is_some_and(|c| c.is_ascii_digit()),
+        Some(c) => c.is_ascii_digit() || c == '%',
+        None => false,
+    };
+    let part = |c: char| c.is_ascii_digit() || ".,:".contains(c);
+    let number = out.len() - out.trim_end_matches(part).len();
+    if goes_on && out[out.len() - number..].contains(|c: char| c.is_ascii_digit()) {
+        out.truncate(out.len() - number);
+    }
     out.push('…');
     out
+}
+
+/// `1 word`, `2 words`.
+pub fn words(count: u32) -> String {
+    if count == 1 { "1 word".into() } else { format!("{count} words") }
 }
 
 /// Cut or padded to exactly this width, text on the left.
@@ -218,6 +234,25 @@ pub fn spaced<'a>(pieces: impl IntoIterator<Item = Span<'a>>, between: &'static 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_is_left_out_rather_than_cut() {
+        for (text, width, shown) in [
+            ("judge began: 480 to do", 16, "judge began: …"),
+            ("judge began: 4800 to do", 17, "judge began: …"),
+            ("length 0.28 and more", 10, "length …"),
+            ("length 0.28 and more", 9, "length …"),
+            ("93% of all", 3, "…"),
+            ("1,024 of all", 4, "…"),
+            ("at 15:12 it was", 6, "at …"),
+            ("one. two", 5, "one.…"),
+            ("in 2026", 7, "in 2026"),
+            ("iteration 2 of 3", 12, "iteration 2…"),
+        ] {
+            assert_eq!(fit(text, width), shown, "{text} in {width}");
+        }
+        assert_eq!((words(1), words(2)), ("1 word".to_string(), "2 words".to_string()));
+    }
 
     #[test]
     fn numbers_are_short_and_whole() {

@@ -36,6 +36,8 @@ const EVERY: Duration = Duration::from_millis(150);
 pub fn watch_run(folder: RunFolder, mode: Mode, settings: Settings) -> anyhow::Result<Leave> {
     let mut app = App::new(Source::open(folder), mode, settings);
     prepare(&mut app);
+    // Before a pair is chosen to be shown: others may be looking at it.
+    app.check.others = looking::others(app.source.folder.path(), &app.writer, app.clock);
     run(app, None)
 }
 

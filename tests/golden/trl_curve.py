@@ -10,12 +10,12 @@ import tempfile
 from pathlib import Path
 
 import torch
+import trl
 from datasets import Dataset
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch.utils.data import SequentialSampler
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from trl import DPOConfig, DPOTrainer
-from trl.trainer import dpo_trainer
 
 ROOT = Path(sys.argv[1])
 sys.argv = sys.argv[:1]
@@ -58,11 +58,11 @@ def main():
         order = permutation(PAIRS, derive(SEED, step // (PAIRS // BATCH)))
         rows += [pairs[i] for i in order[step % (PAIRS // BATCH) * BATCH :][:BATCH]]
     # A tokeniser whose words are the ids themselves, so that texts come out as the tokens meant.
-    words = {f"t{i}": i for i in range(96)}
-    own = Tokenizer(models.WordLevel(words, unk_token="t0"))
+    words = {f"a{i}b": i for i in range(96)}
+    own = Tokenizer(models.WordLevel(words, unk_token="a0b"))
     own.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=own, pad_token="t0", eos_token="t2", unk_token="t0")
-    text = lambda ids: " ".join(f"t{i}" for i in ids)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=own, pad_token="a0b", eos_token="a2b", unk_token="a0b")
+    text = lambda ids: " ".join(f"a{i}b" for i in ids)
     data = Dataset.from_list([dict(prompt=text(r["prompt"]) + " ", chosen=text(r["chosen"]), rejected=text(r["rejected"])) for r in rows])
     folder = ROOT / "llama" / "tied"
     load = lambda: LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
@@ -74,13 +74,11 @@ def main():
     trainer = InOrder(model=load(), ref_model=load(), args=config, train_dataset=data, processing_class=tokenizer)
     # The tokens that the trainer made must be the ones meant (it ends replies with the end token).
     first = trainer.train_dataset[0]
-    seen = {k: v for k, v in first.items() if k.endswith("ids")}
-    print(seen)
+    meant = dict(prompt_ids=rows[0]["prompt"], chosen_ids=rows[0]["chosen"] + [2], rejected_ids=rows[0]["rejected"] + [2])
+    assert all(first[key] == ids for key, ids in meant.items()), (first, meant)
     trainer.train()
     history = [entry for entry in trainer.state.log_history if "loss" in entry]
-    # logged losses are rounded by some versions; the metrics carry the rest
-    import trl
-    made = dict(trl=trl.__version__, pairs=pairs, seen=seen, batch=BATCH, epochs=STEPS * BATCH // PAIRS, seed=SEED, lr=LR, lr_end=LR_END, beta=0.1,
+    made = dict(trl=trl.__version__, pairs=pairs, batch=BATCH, epochs=STEPS * BATCH // PAIRS, seed=SEED, lr=LR, lr_end=LR_END, beta=0.1,
                 losses=[entry["loss"] for entry in history], grad_norms=[entry["grad_norm"] for entry in history],
                 margins=[entry["rewards/margins"] for entry in history], accuracies=[entry["rewards/accuracies"] for entry in history],
                 logps_chosen=[entry["logps/chosen"] for entry in history])

@@ -19,6 +19,8 @@ pub struct Program {
     bytes: Receiver<Vec<u8>>,
     pub screen: vt100::Parser,
     pub received: usize,
+    /// Everything that came, as it came.
+    pub raw: Vec<u8>,
 }
 
 impl Program {
@@ -66,13 +68,14 @@ impl Program {
         });
         let keys = pair.master.take_writer().unwrap();
         let screen = vt100::Parser::new(height.try_into().unwrap(), width.try_into().unwrap(), 0);
-        Program { child, master: pair.master, keys, bytes, screen, received: 0 }
+        Program { child, master: pair.master, keys, bytes, screen, received: 0, raw: Vec::new() }
     }
 
     pub fn take(&mut self, at_most: Duration) -> Result<(), RecvTimeoutError> {
         let bytes = self.bytes.recv_timeout(at_most)?;
         self.received += bytes.len();
         self.screen.process(&bytes);
+        self.raw.extend_from_slice(&bytes);
         Ok(())
     }
 

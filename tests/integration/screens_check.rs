@@ -145,7 +145,7 @@ fn a_request_that_cannot_be_written_leaves_the_pair_undecided() {
     let mut gate = Gate::of(root.path(), "gate");
     let pair = check::shown(&gate.app).unwrap();
     let effects = press(&mut gate.app, "a");
-    let [Effect::Send { what, command }] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::Send { what, command }, Effect::Look(Some(_))] = &effects[..] else { panic!("{effects:?}") };
     let result = Err("no space left".to_string());
     update(&mut gate.app, Msg::Sent { what: what.clone(), command: command.clone(), result });
     assert_eq!(check::queue::status(&gate.app, pair), PairStatus::Auto);

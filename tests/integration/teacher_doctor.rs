@@ -41,7 +41,7 @@ fn endpoint(asked: &Asked, broken: &str) -> Act {
         return error(400, "temperature");
     }
     let text = asked.text();
-    if text.len() > 1_000_000 {
+    if text.len() > 30_000 {
         return match broken {
             "too long prompt" => error(500, "out of memory"),
             _ => error(400, "this model's maximum context length is 100000 tokens"),

@@ -299,6 +299,74 @@ fn forty_steps_of_dpo_follow_the_curve_of_pytorch() {
     eprintln!("largest relative difference over 40 steps: loss {worst:.1e}, gradient norm {worst_norm:.1e}");
 }
 
+/// What TRL's own trainer logged (tests/golden/trl_curve.py).
+#[derive(Deserialize)]
+struct GoldenTrainer {
+    trl: String,
+    pairs: Vec<TextPair>,
+    batch: usize,
+    epochs: u32,
+    seed: u64,
+    lr: f64,
+    lr_end: f64,
+    beta: f64,
+    losses: Vec<f64>,
+    grad_norms: Vec<f64>,
+    margins: Vec<f64>,
+}
+
+#[derive(Deserialize)]
+struct TextPair {
+    prompt: Vec<u32>,
+    chosen: Vec<u32>,
+    rejected: Vec<u32>,
+}
+
+impl TextPair {
+    /// The trainer ends each reply with the end token.
+    fn side(&self, reply: &[u32]) -> Sequence {
+        let tokens = [&self.prompt[..], reply, &[2]].concat();
+        let all = tokens.len();
+        Sequence::new(tokens, self.prompt.len()..all, 256).unwrap()
+    }
+}
+
+#[test]
+fn forty_steps_follow_the_curve_of_trl_s_own_trainer() {
+    let golden: GoldenTrainer = fixture("trl.json");
+    let student = student("tied", Form::Hand);
+    let sum = |sequence: &Sequence| {
+        let scored = student.handle().log_probs(&[sequence]).unwrap();
+        scored[0].iter().map(|&log_prob| f64::from(log_prob)).sum::<f64>()
+    };
+    let pair = |pair: &TextPair| {
+        let (chosen, rejected) = (pair.side(&pair.chosen), pair.side(&pair.rejected));
+        Pair { reference_chosen: sum(&chosen), reference_rejected: sum(&rejected), chosen, rejected }
+    };
+    let pairs = golden.pairs.iter().map(pair).collect();
+    let lesson = LessonSettings {
+        schedule: Schedule { curve: Curve::Linear, lr: golden.lr, lr_end: golden.lr_end, warmup: 0.0 },
+        epochs: golden.epochs,
+        seed: golden.seed,
+        ..plain_lesson(golden.batch)
+    };
+    let loss = PreferenceLoss::Dpo { beta: golden.beta, label_smoothing: 0.0 };
+    let settings = DpoSettings { lesson, loss, nll_weight: 0.0, length_tail: 1.0, replay: 0 };
+    let mut dpo = Dpo::new(student, pairs, Vec::new(), Vec::new(), settings, Workers::new(2).unwrap()).unwrap();
+    assert_eq!((dpo.pupil.steps, golden.losses.len()), (40, 40));
+    let mut worst = 0.0_f64;
+    for step in 0..40 {
+        let report = dpo.step().unwrap();
+        let preference = report.preference.unwrap();
+        let margin = preference.reward_chosen - preference.reward_rejected;
+        worst = worst.max(relative(report.loss, golden.losses[step]));
+        assert!(relative(report.loss, golden.losses[step]) <= 1e-4, "step {step}: {}", report.loss);
+        assert!(relative(report.grad_norm, golden.grad_norms[step]) <= 1e-3, "step {step}: {}", report.grad_norm);
+        assert!((margin - golden.margins[step]).abs() <= 1e-3, "step {step}: {margin}");
+    }
+    eprintln!("TRL {}: largest relative difference of the loss over 40 steps {worst:.1e}", golden.trl);
+}
+
 #[derive(Deserialize)]
 struct GoldenRule {
     norms: Vec<f64>,

@@ -43,10 +43,10 @@ fn the_one_that_panics() {
     use selfreward::tui::terminal::{TermGuard, panics_elsewhere};
     let Ok(place) = std::env::var("PANICS_IN") else { return };
     let mut guard = TermGuard::take(true).unwrap();
-    guard.draw(|frame| frame.render_widget("drawn before the panic", frame.area())).unwrap();
+    guard.draw(|frame| frame.render_widget("drawn-before-the-panic", frame.area())).unwrap();
     if place == "another thread" {
         assert!(std::thread::spawn(|| panic!("lost in a thread")).join().is_err());
-        guard.draw(|frame| frame.render_widget("still drawn after it", frame.area())).unwrap();
+        guard.draw(|frame| frame.render_widget("still-drawn-after-it", frame.area())).unwrap();
         std::thread::sleep(Duration::from_millis(100));
         drop(guard);
         let kept = panics_elsewhere();
@@ -61,17 +61,14 @@ fn a_panic_gives_the_terminal_back_and_one_of_another_thread_leaves_the_screen_a
     let home = tempfile::tempdir().unwrap();
     let own = std::env::current_exe().unwrap();
     for (place, drawn, code) in
-        [("the drawing", "drawn before the panic", 101), ("another thread", "still drawn after it", 0)]
+        [("the drawing", "drawn-before-the-panic", 101), ("another thread", "still-drawn-after-it", 0)]
     {
         let arguments = ["--exact", "tui_terminal::the_one_that_panics", "--nocapture", "--test-threads=1"];
         let mut program = Program::run(own.to_str().unwrap(), &arguments, &[("PANICS_IN", place)], home.path(), 80, 24);
         let before = program.modes();
-        let mut met = String::new();
-        while let Ok(()) = program.take(Duration::from_secs(20)) {
-            met.push_str(&program.shows());
-        }
-        assert!(met.contains(drawn), "{place}: {met}");
         assert_eq!(program.ends(&before), code, "{place}: {}", program.shows());
+        let met = String::from_utf8_lossy(&program.raw).into_owned();
+        assert!(met.contains(drawn), "{place}: {met:?}");
         assert_eq!(
             program.shows().contains("the drawing failed"),
             code == 101,
@@ -92,6 +89,25 @@ fn signals_end_the_viewer_with_the_terminal_restored() {
         program.signal(signal);
         program.ends(&before);
     }
+}
+
+#[test]
+fn settings_that_are_saved_while_a_viewer_runs_are_read_again() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = story::named("learning").write(home.path());
+    let settings = home.path().join(".config/selfreward");
+    std::fs::create_dir_all(&settings).unwrap();
+    let mut program = Program::start(&["watch", folder.path().to_str().unwrap(), "--ascii"], home.path(), 80, 24);
+    program.see("no engine");
+    for (text, says) in
+        [("[keys]\npalette = [\"F5\"]\n", "the settings were read again"), ("bel = true\n", "did you mean `bell`?")]
+    {
+        std::fs::write(settings.join("config.toml"), text).unwrap();
+        program.see(says);
+    }
+    assert!(program.shows().is_ascii(), "what was said on the command line still holds:\n{}", program.shows());
+    program.press("q");
+    program.child.wait().unwrap();
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub fn estimate(settings: &Settings, materials: &Materials) -> Estimate {
         });
         fixed.sum()
     };
-    let templates = (length(&materials.prompts.judge), length(&materials.prompts.duel));
+    let templates = (length(&materials.teacher_prompts.judge), length(&materials.teacher_prompts.duel));
     let mut add = |what: &'static str, calls: usize, bytes: usize, max_tokens: u32| {
         if calls == 0 {
             return;

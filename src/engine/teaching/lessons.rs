@@ -30,7 +30,7 @@ impl Engine {
     pub(in crate::engine) fn teacher_judge(&self) -> Result<TeacherJudge> {
         Ok(TeacherJudge {
             teacher: self.teacher()?,
-            template: self.materials.prompts.judge.clone(),
+            template: self.materials.teacher_prompts.judge.clone(),
             judging: self.settings.judge.clone(),
             settings: self.settings.teacher.clone(),
         })
@@ -209,7 +209,7 @@ impl Engine {
                     let seed = names.prompt(item).sample(u32::from(first));
                     let (a, b) = if first { (own, other) } else { (other, own) };
                     let prompt = &self.materials.instructions[item as usize];
-                    let text = duel_prompt(&self.materials.prompts.duel, prompt, &a.text, &b.text, seed)?;
+                    let text = duel_prompt(&self.materials.teacher_prompts.duel, prompt, &a.text, &b.text, seed)?;
                     places.push((against, item, first));
                     let sampling = judging(&self.settings.judge, &self.settings.teacher);
                     calls.push(TeacherCall { text, sampling, seed: seed.number() });

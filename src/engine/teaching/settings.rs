@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::recipe::prompts::TextSet;
 use crate::run::spending::{Caps, Charge, cost};
 
 /// Whose judgement or answers the pairs are made of.
@@ -57,6 +58,9 @@ pub struct TeacherSettings {
     pub concurrency: u32,
     /// Longest judgement or comparison, in tokens. Demonstrations are as long as candidates.
     pub max_tokens: u32,
+    /// Which embedded texts the teacher reads: `full`, or `short` for a teacher of few words. Texts of your own (`data.judge_prompt`,
+    /// `data.duel_prompt`) are read by both.
+    pub texts: TextSet,
     /// Send each call's seed; off where the endpoint refuses it.
     pub send_seed: bool,
     /// Let the model judge the same candidates too, and compare the two (recipe teacher-reward).
@@ -95,6 +99,7 @@ impl Default for TeacherSettings {
             key_file: None,
             concurrency: 4,
             max_tokens: 512,
+            texts: TextSet::Full,
             send_seed: true,
             compare: true,
             held_out: true,

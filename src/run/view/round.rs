@@ -115,11 +115,36 @@ pub struct CandidateView {
     pub judgements: Vec<JudgementView>,
 }
 
+/// One judgement. A long run has a million of them, so its parts stand close together.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JudgementView {
     pub seq: Seq,
-    pub sample: u32,
-    pub score: Scored,
+    /// Zero and without meaning where there is a reason why there is no score.
+    scored: f64,
+    sample: u16,
+    unscored: Option<Unscored>,
+}
+
+impl JudgementView {
+    fn new(seq: Seq, sample: u32, score: Scored) -> JudgementView {
+        JudgementView {
+            seq,
+            scored: score.unwrap_or(0.0),
+            sample: u16::try_from(sample).unwrap_or(u16::MAX),
+            unscored: score.err(),
+        }
+    }
+
+    pub fn score(&self) -> Scored {
+        match self.unscored {
+            Some(why) => Err(why),
+            None => Ok(self.scored),
+        }
+    }
+
+    pub fn sample(&self) -> u32 {
+        u32::from(self.sample)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -305,7 +330,7 @@ impl Round {
             .and_then(|prompt| prompt.candidates.get_mut(event.candidate as usize));
         let Some(candidate) = candidate else { return false };
         candidate.judgements.reserve_exact(1);
-        candidate.judgements.push(JudgementView { seq, sample: event.sample, score: event.score });
+        candidate.judgements.push(JudgementView::new(seq, event.sample, event.score));
         self.judge.add(event);
         true
     }

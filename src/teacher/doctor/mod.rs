@@ -173,7 +173,11 @@ impl Examiner<'_> {
     }
 
     fn hear(&mut self, request: &Value) -> Result<Heard, Fault> {
-        let heard = self.wire.post(&self.path(), request)?;
+        let heard = match self.wire.post(&self.path(), request) {
+            // An endpoint may close a kept connection in the moment in which it is used again.
+            Err(fault) if fault.kind == FaultKind::Cut => self.wire.post(&self.path(), request)?,
+            heard => heard?,
+        };
         if heard.status == 429 {
             self.limited = Some(heard.wait_ms.is_some());
         }

@@ -7,8 +7,8 @@ use crate::engine::policy::Fault;
 use crate::run::event::Finish;
 use crate::teacher::wire::Heard;
 
-/// Longer than any model of today reads, in characters.
-const TOO_LONG: usize = 6_000_000;
+/// Longer than small models read, in characters; more would keep a server that knows no limit busy for an hour.
+const TOO_LONG: usize = 40_000;
 /// As long as judging a long answer gets.
 const LONG: usize = 8_000;
 
@@ -24,11 +24,6 @@ pub const CHECKS: &[Check] = &[
     ("unicode", unicode, "prompts in other scripts fail or are judged as something else"),
     ("escapes", escapes, "answers with control characters or quotes cannot be judged"),
     ("long prompt", long_prompt, "long answers cannot be judged"),
-    (
-        "too long prompt",
-        too_long_prompt,
-        "what is too long is cut silently, or pauses the run instead of going without a score",
-    ),
     ("empty prompt", empty_prompt, "nothing: a run asks no empty question"),
     ("unknown model", unknown_model, "a mistyped teacher.model is answered by another model"),
     ("unknown path", unknown_path, "a mistyped teacher.endpoint may look like an answer"),
@@ -42,6 +37,12 @@ pub const CHECKS: &[Check] = &[
     ("stream", stream, "nothing: a run asks for whole answers"),
     ("stream usage", stream_usage, "nothing: a run asks for whole answers"),
     ("models list", models_list, "a mistyped teacher.model is found only by asking it"),
+    // Last: a server that knows no limit is busy with it for a while.
+    (
+        "too long prompt",
+        too_long_prompt,
+        "what is too long is cut silently, or pauses the run instead of going without a score",
+    ),
 ];
 
 fn short_words(fault: &Fault) -> String {
@@ -198,14 +199,15 @@ fn long_prompt(examiner: &mut Examiner) -> Found {
 fn too_long_prompt(examiner: &mut Examiner) -> Found {
     let request = examiner.request_of(&repeated(TOO_LONG), 1.0, 1);
     match examiner.ask(&request) {
-        Ok(taught) if taught.finish == Finish::TooLong => ok("six million characters are refused as too long"),
+        Ok(taught) if taught.finish == Finish::TooLong => ok("40,000 characters are refused as too long"),
         Ok(taught) => match taught.usage {
             Some((sent, _)) if sent < TOO_LONG as u64 / 20 => {
-                not(format!("six million characters were read as {sent} tokens"))
+                not(format!("40,000 characters were read as {sent} tokens"))
             }
-            _ => unknown("six million characters were answered"),
+            Some((sent, _)) => unknown(format!("40,000 characters are not too long: {sent} tokens were read")),
+            None => unknown("40,000 characters were answered"),
         },
-        Err(fault) => not(format!("six million characters fail otherwise: {}", short_words(&fault))),
+        Err(fault) => not(format!("40,000 characters fail otherwise: {}", short_words(&fault))),
     }
 }
 

@@ -145,7 +145,7 @@ fn stop(examiner: &mut Examiner) -> Found {
         Ok(taught) if taught.text.contains(*middle) => not("the text goes on past its stop string"),
         Ok(taught) if greedy.starts_with(taught.text.trim_end()) => ok("the text ends before its stop string"),
         Ok(_) => unknown("the text became another one"),
-        Err(fault) => unknown(fault.says),
+        Err(fault) => not(format!("with a stop string it fails: {}", fault.says)),
     }
 }
 

@@ -97,8 +97,11 @@ fn replies(app: &App, id: PromptId, numbers: [u32; 2]) -> String {
     let mut out = String::new();
     for (name, number) in ["chosen", "rejected"].into_iter().zip(numbers) {
         for judgement in sides::candidate(app, id, number).map_or(&[][..], |candidate| &candidate.judgements) {
-            out +=
-                &format!("--- {name}, reply {}\n{}\n", judgement.sample + 1, visible(&sides::text(app, judgement.seq)));
+            out += &format!(
+                "--- {name}, reply {}\n{}\n",
+                judgement.sample() + 1,
+                visible(&sides::text(app, judgement.seq))
+            );
         }
     }
     out
@@ -112,7 +115,7 @@ fn json(app: &App, id: PromptId) -> String {
         judgements: candidate
             .judgements
             .iter()
-            .map(|judgement| Judged { score: judgement.score, reply: sides::text(app, judgement.seq) })
+            .map(|judgement| Judged { score: judgement.score(), reply: sides::text(app, judgement.seq) })
             .collect(),
     });
     let whole = Whole {

@@ -10,7 +10,7 @@ use crate::run::ids::PromptId;
 use crate::run::reasons::Ended;
 use crate::run::view::{CandidateView, Standing};
 use crate::tui::app::App;
-use crate::tui::figures::{columns as wide, fit, number};
+use crate::tui::figures::{columns as wide, fit, number, words};
 use crate::tui::layout::{columns, rows};
 use crate::tui::panes::check::sides;
 use crate::tui::prose::{self, Piece};
@@ -93,7 +93,7 @@ fn title(
     width: usize,
 ) -> (String, Role) {
     if looks.hidden {
-        return (format!("{}  {} words", place + 1, candidate.words), Role::Strong);
+        return (format!("{}  {}", place + 1, words(candidate.words)), Role::Strong);
     }
     let pair = match sides::prompt(app, id).map(|prompt| &prompt.standing) {
         Some(Standing::Pair(pair)) => Some(pair),
@@ -108,7 +108,7 @@ fn title(
     let scores = sides::scores(candidate);
     let cut = if candidate.ended == Ended::Length { "  cut off" } else { "" };
     for text in [
-        format!("{}  {mean} {scores}{role_word}  {} words{cut}", place + 1, candidate.words),
+        format!("{}  {mean} {scores}{role_word}  {}{cut}", place + 1, words(candidate.words)),
         format!("{}  {mean} {scores}{role_word}", place + 1),
         format!("{}  {mean}{role_word}", place + 1),
     ] {

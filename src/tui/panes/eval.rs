@@ -57,6 +57,11 @@ fn with_interval(value: Option<f64>, interval: Option<Interval>) -> Option<Strin
     Some(interval.map_or(shown.clone(), |i| format!("{shown} ({}–{})", whole(i.low), whole(i.high))))
 }
 
+/// A mean with its interval, both as numbers.
+fn mean_with_interval(mean: f64, interval: Interval) -> Option<String> {
+    Some(format!("{} ({:.2}–{:.2})", number(mean, 3), interval.low, interval.high))
+}
+
 fn with_count(value: Option<String>, n: u32) -> Option<String> {
     Some(format!("{} n {n}", value?))
 }
@@ -82,7 +87,7 @@ const ROWS: [Row; 22] = [
     Row { name: "entropy of scores, bits", cell: |e| e.scores.entropy.map(|v| number(v, 2)), alarm: never },
     Row { name: "rho of score and length", cell: |e| e.scores.length_rho.map(|v| number(v, 2)), alarm: |e| e.scores.length_rho.is_some_and(|rho| rho > 0.3) },
     Row { name: "anchors: mean, tau", cell: |e| e.anchors.map(|a| format!("{}{}", number(a.mean, 3), a.tau_previous.map_or(String::new(), |tau| format!(", {}", number(tau, 2))))), alarm: |e| e.anchors.is_some_and(|a| a.tau_previous.is_some_and(|tau| tau < 0.3)) },
-    Row { name: "oracle: quality", cell: |e| e.oracle.as_ref().and_then(|o| with_interval(Some(o.mean_t07), Some(o.mean_t07_interval))), alarm: never },
+    Row { name: "oracle: mean grade", cell: |e| e.oracle.as_ref().and_then(|o| mean_with_interval(o.mean_t07, o.mean_t07_interval)), alarm: never },
     Row { name: "oracle: perfect answers", cell: |e| e.oracle.as_ref().and_then(|o| with_interval(Some(o.perfect_t07), Some(o.perfect_t07_interval))), alarm: never },
     Row { name: "oracle: perfect, T 1.0", cell: |e| e.oracle.as_ref().and_then(|o| with_interval(Some(o.perfect_t10), Some(o.perfect_t10_interval))), alarm: never },
     Row { name: "chosen truly better", cell: |e| e.pairs_truly_better.and_then(|s| share(s.count, s.n)), alarm: never },
@@ -92,7 +97,9 @@ const ROWS: [Row; 22] = [
 ];
 
 const NAME: usize = 25;
-const CELL: usize = 14;
+/// A cell with the space before it; where only one stands beside the names it needs none.
+const CELL: usize = 17;
+const ONE_CELL: usize = 14;
 
 pub fn draw(frame: &mut Frame, area: Rect, app: &App) {
     let found = models(app);
@@ -146,15 +153,17 @@ fn table(frame: &mut Frame, area: Rect, app: &App, found: &[Measured], chosen: u
     let titles =
         ["the judge against held-out human rankings, and the answers", "judge against humans, answers", "measures"];
     let inside = boxed(frame, area, app, &title(area.width, &titles), focused);
-    let names = NAME.min(usize::from(inside.width).saturating_sub(CELL));
-    let room = (usize::from(inside.width).saturating_sub(names) / CELL).max(1);
+    let width = usize::from(inside.width);
+    let cell = if width < NAME + CELL { ONE_CELL } else { CELL };
+    let names = NAME.min(width.saturating_sub(cell));
+    let room = (width.saturating_sub(names) / cell).max(1);
     // The selected model is always among those shown, the newest ones first of all.
     let start = found.len().saturating_sub(room).min(chosen);
     let shown = &found[start..found.len().min(start + room)];
     let mut heading = vec![Span::styled(left(" model", names), app.theme.style(Role::Dim))];
     for (place, (model, _, _)) in shown.iter().enumerate() {
         let role = if start + place == chosen { Role::Selected } else { Role::Strong };
-        heading.push(Span::raw(" ".repeat(CELL.saturating_sub(5))));
+        heading.push(Span::raw(" ".repeat(cell.saturating_sub(5))));
         heading.push(Span::styled(right(&model.to_string(), 5), app.theme.style(role)));
     }
     let height = usize::from(inside.height).saturating_sub(1);
@@ -166,7 +175,7 @@ fn table(frame: &mut Frame, area: Rect, app: &App, found: &[Measured], chosen: u
             let text = (row.cell)(evaluated).unwrap_or_else(|| "–".into());
             let (text, role) =
                 if (row.alarm)(evaluated) { (format!("! {text}"), Role::Warn) } else { (text, Role::Plain) };
-            spans.push(Span::styled(right(&text, CELL), app.theme.style(role)));
+            spans.push(Span::styled(right(&text, cell), app.theme.style(role)));
         }
         all.push(Line::from(spans));
     }

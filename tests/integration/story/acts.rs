@@ -268,7 +268,7 @@ impl Teller {
                 .candidates
                 .iter()
                 .map(|candidate| {
-                    let scores: Vec<f64> = candidate.judgements.iter().filter_map(|j| j.score.ok()).collect();
+                    let scores: Vec<f64> = candidate.judgements.iter().filter_map(|j| j.score().ok()).collect();
                     (scores.len() >= 2).then(|| scores.iter().sum::<f64>() / scores.len() as f64)
                 })
                 .collect();

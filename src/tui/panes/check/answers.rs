@@ -98,7 +98,7 @@ fn inline_lines(app: &App, found: &Diff, width: usize) -> Vec<Vec<Piece>> {
 fn title(app: &App, id: PromptId, both: &Both, side: usize, width: usize) -> (String, Role) {
     let number_of = both.numbers[side];
     let Some(candidate) = sides::candidate(app, id, number_of) else { return (String::new(), Role::Plain) };
-    let words = format!("{} words", candidate.words);
+    let words = crate::tui::figures::words(candidate.words);
     if sides::hidden(app, id) {
         let (letter, key) = if side == 0 { ("A", "a") } else { ("B", "s") };
         return (format!("{letter}  {words}  ({key}: this one is better)"), Role::Strong);

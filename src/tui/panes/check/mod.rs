@@ -124,14 +124,17 @@ pub fn settle(app: &mut App, effects: &mut Vec<Effect>) {
     if now != app.check.told {
         app.check.told = now;
         let by = app.settings.name.clone();
-        effects.push(Effect::Look(now.map(|pair| Looking { by, pair, at: app.clock.0 })));
+        effects.push(Effect::Look(now.map(|pair| Looking { by, pair, at: app.check.since.0 })));
     }
 }
 
-/// Who else turned to this pair less than a minute ago.
+/// Who else turned to this pair less than a minute ago, and before this viewer did.
 pub fn kept_by(app: &App, pair: PromptId) -> Option<&Looking> {
     let live = !app.is_replay() && !app.source.is_held();
-    app.check.others.iter().find(|looking| live && looking.pair == pair && looking.left(app.clock) > 0.0)
+    let mine = (app.check.told == Some(pair)).then_some(app.check.since.0);
+    app.check.others.iter().find(|looking| {
+        live && looking.pair == pair && looking.left(app.clock) > 0.0 && mine.is_none_or(|since| looking.at <= since)
+    })
 }
 
 fn settle_shown(app: &mut App) {

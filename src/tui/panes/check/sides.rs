@@ -71,13 +71,13 @@ pub fn scores(candidate: &CandidateView) -> String {
     if candidate.judgements.is_empty() {
         return "not judged".into();
     }
-    let each: Vec<String> = candidate.judgements.iter().map(|j| j.score.map_or("–".to_string(), points)).collect();
+    let each: Vec<String> = candidate.judgements.iter().map(|j| j.score().map_or("–".to_string(), points)).collect();
     let sd = spread(candidate).map_or(String::new(), |sd| format!(" sd {}", number(sd, 2)));
     format!("({}){sd}", each.join(" "))
 }
 
 fn parsed(candidate: &CandidateView) -> Vec<f64> {
-    candidate.judgements.iter().filter_map(|judgement| judgement.score.ok()).collect()
+    candidate.judgements.iter().filter_map(|judgement| judgement.score().ok()).collect()
 }
 
 /// The mean of the parsed scores.

@@ -49,7 +49,7 @@ fn one(frame: &mut Frame, area: Rect, app: &App, id: PromptId, number_of: u32, f
     }
     let place = app.check.sample % count;
     let judgement = &candidate.judgements[place];
-    let score = judgement.score.map_or_else(|why| format!("no score: {}", in_words(why)), sides::points);
+    let score = judgement.score().map_or_else(|why| format!("no score: {}", in_words(why)), sides::points);
     let title = format!("judge on {role}: {score}  reply {} of {count}  (r next)", place + 1);
     let inside = boxed(frame, area, app, &title, focused);
     let width = usize::from(inside.width).saturating_sub(2);

@@ -270,7 +270,7 @@ fn prompts(frame: &mut Frame, area: Rect, app: &App, round: &Round, id: Option<P
 pub fn refusal(why: &Refusal) -> String {
     match why {
         Refusal::Empty => "empty".into(),
-        Refusal::TooShort { words } => format!("too short: {words} words"),
+        Refusal::TooShort { words } => format!("too short: {}", crate::tui::figures::words(*words)),
         Refusal::TooLong { words } => format!("too long: {words} words"),
         Refusal::Keyword { word } => format!("asks for what text cannot give: {}", one_line(word)),
         Refusal::Shape { what } => format!("shape: {}", one_line(what)),

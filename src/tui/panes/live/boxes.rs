@@ -216,7 +216,7 @@ fn system(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
         late = Some(app.clock.seconds_since(crate::run::entry::Stamp(now.at))).filter(|age| *age > 30.0);
     }
     if let Some(system) = app.source.system.filter(|_| !app.is_replay()) {
-        rows.extend(system.engine_cpu.map(|cpu| ("cores", number(cpu, 2))));
+        rows.extend(system.engine_cpu.map(|cpu| ("uses", format!("{} of a core", percent(cpu)))));
         rows.push(("disk", format!("{} free", bytes(system.disk_free))));
     }
     rows.extend(view.checkpoints.last().map(|saved| ("saved", format!("{} step {}", saved.model, count(saved.step)))));

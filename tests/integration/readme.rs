@@ -1,0 +1,65 @@
+//! The README, as a reader would type it: every command in it is one that the program understands.
+
+use clap::Parser;
+use selfreward::cli::arguments::Arguments;
+
+/// Commands that only a program with a model has.
+const OF_THE_MODEL: [&str; 6] = ["generate", "logprobs", "bench", "model", "train", "judge"];
+
+/// Every command of a page: lines of its shell blocks (with `\` at the end a line goes on), and words between backquotes.
+fn commands(page: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut block = false;
+    let mut open = String::new();
+    for line in page.lines() {
+        if line.starts_with("```") {
+            block = !block;
+        } else if block {
+            let line = line.split(" # ").next().unwrap_or_default().trim_end();
+            open.push_str(line.strip_suffix('\\').unwrap_or(line));
+            if !line.ends_with('\\') {
+                found.push(std::mem::take(&mut open));
+            }
+        } else {
+            found.extend(line.split('`').skip(1).step_by(2).map(str::to_string));
+        }
+    }
+    found
+}
+
+/// The words after the program's name; `None` for what is not a call of it.
+fn call(command: &str) -> Option<Vec<String>> {
+    let command = command.replace("cargo run --release -- ", "selfreward ");
+    let words: Vec<String> = command.split_whitespace().map(str::to_string).collect();
+    let at = words.iter().position(|word| word == "selfreward")?;
+    // What stands before it sets variables or is a scheduler's.
+    (words.len() > at + 1).then(|| words[at..].to_vec())
+}
+
+#[test]
+fn every_command_of_the_readme_is_understood() {
+    let mut checked = 0;
+    for page in ["README.md", "assets/README.md", "runs/README.md", "prompts/README.md"] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
+        let text = std::fs::read_to_string(path).unwrap();
+        for command in commands(&text) {
+            let Some(words) = call(&command) else { continue };
+            if cfg!(not(feature = "llama")) && (OF_THE_MODEL.contains(&words[1].as_str()) || words[1] == "forge") {
+                continue;
+            }
+            // A command that is only named, as in "see `selfreward pairs`", may lack its arguments.
+            let named = words.len() == 2;
+            if let Err(error) = Arguments::try_parse_from(&words) {
+                let lacks = matches!(
+                    error.kind(),
+                    clap::error::ErrorKind::MissingRequiredArgument
+                        | clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+                        | clap::error::ErrorKind::MissingSubcommand
+                );
+                assert!(named && lacks, "{page}: `{command}`\n{error}");
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked > 25, "{checked}");
+}
