@@ -118,6 +118,13 @@ impl Student {
         }
     }
 
+    /// Gives back the memory that only steps need.
+    pub fn rest(&self) {
+        if let Student::Hand(net) = self {
+            net.rest();
+        }
+    }
+
     /// Whether rows are padded to equal length when they are computed together.
     pub fn pads(&self) -> bool {
         matches!(self, Student::Graph(_))
