@@ -17,7 +17,6 @@ use crate::train::parameters::{self, Numbers, Parameter};
 
 /// Weights under training, or only scoring.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one of it, and it is never moved in a loop")]
 pub enum Student {
     Hand(Net),
     Graph(Llama),
