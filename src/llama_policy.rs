@@ -118,7 +118,9 @@ impl Model {
         let sampler = match self.sampler.take() {
             Some(sampler) => sampler,
             None => {
-                let weights = self.weights()?.0.to_weights()?;
+                let (student, _) = self.weights()?;
+                student.rest();
+                let weights = student.to_weights()?;
                 let engine = EngineSettings { threads, ..EngineSettings::default() };
                 Sampler::new(&weights, &self.shape, &SamplerSettings { engine, ..SamplerSettings::default() })?
             }

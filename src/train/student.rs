@@ -17,7 +17,6 @@ use crate::train::parameters::{self, Numbers, Parameter};
 
 /// Weights under training, or only scoring.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one of it, and it is never moved in a loop")]
 pub enum Student {
     Hand(Net),
     Graph(Llama),
@@ -115,6 +114,13 @@ impl Student {
                 Ok(Student::Hand(net))
             }
             Student::Graph(llama) => Ok(Student::Graph(parameters::change(llama, change)?)),
+        }
+    }
+
+    /// Gives back the memory that only steps need.
+    pub fn rest(&self) {
+        if let Student::Hand(net) = self {
+            net.rest();
         }
     }
 

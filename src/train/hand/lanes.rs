@@ -13,6 +13,7 @@ const WIDTH: usize = 32;
 macro_rules! vectorised {
     ($($(#[$doc:meta])* pub fn $name:ident<'a>($($argument:ident: $type:ty),* $(,)?) $body:block)*) => {$(
         $(#[$doc])*
+        #[allow(clippy::too_many_arguments, reason = "an equation over slices: its letters are its arguments")]
         pub fn $name<'a>(arch: Arch, $($argument: $type),*) {
             struct Loop<'a> { $($argument: $type),* }
             impl NullaryFnOnce for Loop<'_> {

@@ -161,7 +161,7 @@ impl Net {
                     course.forward(layer, &mut x, scratch).give_back(scratch);
                     Memory::Input(input)
                 } else {
-                    Memory::All(course.forward(layer, &mut x, scratch))
+                    Memory::All(Box::new(course.forward(layer, &mut x, scratch)))
                 });
             }
             let last = self.last(&x, &texts.picked, scratch);
@@ -185,7 +185,7 @@ impl Net {
             scratch.give_all([last.before, last.inverse, last.after, by_after, by_before]);
             for (layer, memory) in kept.into_iter().enumerate().rev() {
                 let kept = match memory {
-                    Memory::All(kept) => kept,
+                    Memory::All(kept) => *kept,
                     Memory::Input(mut input) => {
                         let kept = course.forward(layer, &mut input, scratch);
                         scratch.give(input);
@@ -207,6 +207,6 @@ impl Net {
 
 /// What is remembered of a layer.
 enum Memory {
-    All(Kept),
+    All(Box<Kept>),
     Input(Vec<f32>),
 }
