@@ -153,7 +153,7 @@ impl Counter<'_> {
                 let _ = seat.finished(index, item)?;
             }
         }
-        Ok(till(seat)?.look()?)
+        till(seat)?.look()
     }
 
     /// Whether what nothing is sent for is over.
