@@ -46,7 +46,7 @@ fn the_one_that_panics() {
     guard.draw(|frame| frame.render_widget("drawn-before-the-panic", frame.area())).unwrap();
     if place == "another thread" {
         assert!(std::thread::spawn(|| panic!("lost in a thread")).join().is_err());
-        guard.draw(|frame| frame.render_widget("still-drawn-after-it", frame.area())).unwrap();
+        guard.draw(|frame| frame.render_widget("STILL_DRAWN_AFTER_IT", frame.area())).unwrap();
         std::thread::sleep(Duration::from_millis(100));
         drop(guard);
         let kept = panics_elsewhere();
@@ -61,7 +61,7 @@ fn a_panic_gives_the_terminal_back_and_one_of_another_thread_leaves_the_screen_a
     let home = tempfile::tempdir().unwrap();
     let own = std::env::current_exe().unwrap();
     for (place, drawn, code) in
-        [("the drawing", "drawn-before-the-panic", 101), ("another thread", "still-drawn-after-it", 0)]
+        [("the drawing", "drawn-before-the-panic", 101), ("another thread", "STILL_DRAWN_AFTER_IT", 0)]
     {
         let arguments = ["--exact", "tui_terminal::the_one_that_panics", "--nocapture", "--test-threads=1"];
         let mut program = Program::run(own.to_str().unwrap(), &arguments, &[("PANICS_IN", place)], home.path(), 80, 24);

@@ -203,13 +203,13 @@ pub struct ViewArgs {
     /// Draw with plain ASCII
     #[arg(long)]
     pub ascii: bool,
-    /// Let the mouse work; the terminal's own selection then needs Shift
+    /// Let the mouse work; Shift then selects text
     #[arg(long)]
     pub mouse: bool,
-    /// Run this command on every new alarm, with the alarm as JSON on its input
+    /// Run this on each new alarm, as JSON on its input
     #[arg(long, value_name = "CMD")]
     pub on_alert: Option<String>,
-    /// Only for these: info, warn, error, or names of alarms (judge-*)
+    /// Only on these: info, warn, error, names (judge-*)
     #[arg(long, value_name = "WHICH", value_delimiter = ',')]
     pub alerts: Vec<String>,
 }
@@ -255,7 +255,7 @@ pub struct ReplayArgs {
     /// Stop playing at these: veto, alert, stage, nan
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     pub pause_on: Vec<String>,
-    /// Stop playing where this begins to hold: loss>2, unparsed>.1, …
+    /// Stop playing where this begins to hold: loss>2
     #[arg(long, value_name = "CONDITION")]
     pub until: Option<String>,
     /// Decide again, blind; the old decisions stay as they are
