@@ -19,6 +19,7 @@ use selfreward::run::event::Event;
 use selfreward::run::ids::Model;
 use selfreward::train::batch::Sequence;
 use selfreward::train::log_probs::log_probs;
+use selfreward::train::student::Student;
 use selfreward::train::workers::Workers;
 use serde::Deserialize;
 
@@ -44,17 +45,21 @@ fn tokens_and_log_probs_of_the_embedded_model_are_those_of_transformers() {
     embedded::unpack(root.path()).unwrap();
     let tokenizer = Tokenizer::open(root.path()).unwrap();
     let folder = Folder::open(root.path()).unwrap();
-    let llama = Llama::load(&folder.shape, &folder, DType::F32, &Device::flex()).unwrap();
+    let device = Device::flex();
+    let by_hand = Student::load(&folder.shape, &folder, &device).unwrap();
+    let as_graph = Student::from(Llama::load(&folder.shape, &folder, DType::F32, &device).unwrap());
     let workers = Workers::new(1).unwrap();
     for golden in golden() {
         let turns = [Turn::new("user", &golden.prompt), Turn::new("assistant", &golden.reply)];
         let dialogue = tokenizer.dialogue(&turns).unwrap();
         assert_eq!(dialogue.tokens, golden.tokens, "{}", golden.prompt);
         let whole = Sequence::new(dialogue.tokens, 0..golden.tokens.len(), 256).unwrap();
-        let found = log_probs(&llama, &[&whole], &workers, 4096).unwrap().remove(0);
-        assert_eq!(found.len(), golden.log_probs.len());
-        for (found, expected) in found.iter().zip(&golden.log_probs) {
-            assert!((found - expected).abs() < 2e-4, "{}: {found} {expected}", golden.prompt);
+        for student in [&by_hand, &as_graph] {
+            let found = log_probs(student, &[&whole], &workers, 4096).unwrap().remove(0);
+            assert_eq!(found.len(), golden.log_probs.len());
+            for (found, expected) in found.iter().zip(&golden.log_probs) {
+                assert!((found - expected).abs() < 2e-4, "{}: {found} {expected}", golden.prompt);
+            }
         }
     }
 }
