@@ -314,6 +314,5 @@ fn evaluated() -> Evaluated {
         lengths: Lengths::default(),
         diversity: Diversity::default(),
         pairs_truly_better: None,
-        hindsight: None,
     }
 }

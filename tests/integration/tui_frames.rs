@@ -80,7 +80,7 @@ fn frames_that_are_damaged_cut_or_of_another_run_change_nothing_that_is_seen() {
 
     let mut bad: Vec<(String, Vec<u8>)> = vec![
         ("nothing".into(), Vec::new()),
-        ("noise".into(), (0..9000u32).map(|at| (at * 7919 >> 3) as u8).collect()),
+        ("noise".into(), (0..9000u32).map(|at| ((at * 7919) >> 3) as u8).collect()),
         ("another run's".into(), std::fs::read(other.path().join(FILE)).unwrap()),
         ("another format".into(), [b"key frames 0", &good[12..]].concat()),
     ];
