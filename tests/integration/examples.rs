@@ -10,7 +10,7 @@ use selfreward::run::view::{RunView, State};
 use crate::stage::entries;
 
 fn example(name: &str) -> (RunFolder, RunView) {
-    let folder = RunFolder::at(&Path::new(env!("CARGO_MANIFEST_DIR")).join("runs").join(name));
+    let folder = RunFolder::at(Path::new(env!("CARGO_MANIFEST_DIR")).join("runs").join(name));
     let mut view = RunView::default();
     // `entries` fails on damage.
     entries(&folder).iter().for_each(|entry| view.apply(entry));

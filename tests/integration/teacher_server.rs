@@ -207,7 +207,7 @@ pub fn steady(asked: &Asked) -> Act {
 /// The same teacher behind a bad line: of five calls one fails, in every way there is, and never one call for ever.
 pub fn faulty(asked: &Asked) -> Act {
     let good = chat(&lesson(asked), "stop", "teacher-1");
-    let fails = asked.before < 4 && asked.draw(&format!("fault {}", asked.before)) % 5 == 0;
+    let fails = asked.before < 4 && asked.draw(&format!("fault {}", asked.before)).is_multiple_of(5);
     if !fails {
         return steady(asked);
     }
