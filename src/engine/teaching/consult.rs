@@ -216,7 +216,7 @@ impl Counter<'_> {
                 // What is under way may turn out cheaper than was set aside for it.
                 if self.under_way.is_empty() {
                     self.held = Held::Cap;
-                    self.pause(till, no_room(cap, till_currency(self.settings)))?;
+                    self.pause(till, no_room(cap, &self.settings.currency))?;
                 }
                 return Ok(());
             }
@@ -334,10 +334,6 @@ impl Counter<'_> {
 /// Where in its interval a wait lies: no decision of the run depends on it, and two engines must not wait alike.
 fn draw(call: u64) -> f64 {
     Seed::root(call ^ (u64::from(std::process::id()) << 32)).named("jitter").stream().unit()
-}
-
-fn till_currency(settings: &TeacherSettings) -> &str {
-    &settings.currency
 }
 
 /// A cap in words, with what to do.
