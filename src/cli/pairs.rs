@@ -59,8 +59,8 @@ pub fn pairs(root: &Path, args: &PairsArgs, output: &mut Output) -> Result<()> {
             id.to_string().into(),
             pair.status.name().into(),
             Cell::number(pair.suspicion, 2),
-            Cell::number(pair.margin, 2),
-            format!("{:.2}>{:.2}", pair.chosen_score, pair.rejected_score).into(),
+            if pair.margin.is_nan() { Cell::Nothing } else { Cell::number(pair.margin, 2) },
+            format!("{}>{}", points(pair.chosen_score), points(pair.rejected_score)).into(),
             Cell::number(pair.length_ratio, 2),
             signs.join(" ").into(),
             pair.used.into(),
@@ -68,6 +68,11 @@ pub fn pairs(root: &Path, args: &PairsArgs, output: &mut Output) -> Result<()> {
         ]);
     }
     output.table(&table)
+}
+
+/// A score or a margin; a pair that nobody scored (a teacher's demonstration) has none.
+fn points(value: f64) -> String {
+    if value.is_nan() { "-".into() } else { format!("{value:.2}") }
 }
 
 /// A filter as somebody wrote it.
@@ -155,17 +160,24 @@ fn whole(id: PromptId, pair: &PairView, texts: &PairTexts, output: &mut Output) 
     let signs: Vec<String> =
         pair.signs.iter().map(|sign| format!("{} {:.2}", sign_name(sign.kind), sign.amount)).collect();
     output.line(&format!(
-        "pair {id}  {}  suspicion {:.2} ({})  margin {:.2}",
+        "pair {id}  {}  suspicion {:.2} ({})  margin {}",
         pair.status.name(),
         pair.suspicion,
         signs.join(", "),
-        pair.margin
+        points(pair.margin)
     ))?;
     output.line(&format!("prompt:\n{}", texts.prompt))?;
-    output.line(&format!("chosen (candidate {}, score {:.2}):\n{}", pair.chosen, pair.chosen_score, texts.chosen))?;
     output.line(&format!(
-        "rejected (candidate {}, score {:.2}):\n{}\n",
-        pair.rejected, pair.rejected_score, texts.rejected
+        "chosen (candidate {}, score {}):\n{}",
+        pair.chosen,
+        points(pair.chosen_score),
+        texts.chosen
+    ))?;
+    output.line(&format!(
+        "rejected (candidate {}, score {}):\n{}\n",
+        pair.rejected,
+        points(pair.rejected_score),
+        texts.rejected
     ))
 }
 

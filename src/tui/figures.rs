@@ -109,6 +109,11 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// A score or a margin; a pair that nobody scored (a teacher's demonstration) has none.
+pub fn points(value: f64, digits: usize) -> String {
+    if value.is_nan() { "–".into() } else { number(value, digits) }
+}
+
 /// A number with about `digits` significant digits: `0.412`, `12.4`, `1.9e-6`, `NaN`.
 pub fn number(value: f64, digits: usize) -> String {
     if value.is_nan() {

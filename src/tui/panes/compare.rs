@@ -11,7 +11,7 @@ use crate::run::ids::{Model, PromptId};
 use crate::run::view::{PairStatus, RunView};
 use crate::tui::app::App;
 use crate::tui::chart::{Chart, Curve, draw as chart, value};
-use crate::tui::figures::{fit, left, number, one_line, percent, visible, wrap};
+use crate::tui::figures::{fit, left, number, one_line, percent, points, visible, wrap};
 use crate::tui::keys::Action;
 use crate::tui::panes::{Cursor, train};
 use crate::tui::screen::{boxed, empty, lines};
@@ -181,7 +181,7 @@ fn same_prompt(frame: &mut Frame, area: Rect, app: &App, other: &Source) {
             .round(id.iteration)
             .and_then(|round| Some(round.prompts.get(id.number as usize)?.candidates.get(pair.chosen as usize)?.seq));
         let text = candidate.and_then(|seq| source.texts.text(seq)).unwrap_or_default();
-        let head = format!(" {mark} chosen {}  {}", number(pair.chosen_score, 3), pair.status.name());
+        let head = format!(" {mark} chosen {}  {}", points(pair.chosen_score, 3), pair.status.name());
         out.push(Line::from(Span::styled(head, app.theme.style(role))));
         let pieces = wrap(&visible(&text), width.saturating_sub(2));
         out.extend(pieces.into_iter().take(half).map(|piece| Line::from(format!("   {piece}"))));

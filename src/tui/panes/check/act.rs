@@ -5,7 +5,7 @@ use crate::run::event::VetoReason;
 use crate::run::filter::REASONS;
 use crate::run::ids::PromptId;
 use crate::tui::app::{App, Effect, Mode, Screen};
-use crate::tui::figures::{number, visible};
+use crate::tui::figures::{points, visible};
 use crate::tui::keys::Action;
 use crate::tui::panes::check::asked::{self, Ask, named};
 use crate::tui::panes::check::kept_by;
@@ -188,7 +188,7 @@ fn verb(choice: Choice) -> String {
         Choice::Veto => "veto".into(),
         Choice::Swap => "swap".into(),
         Choice::Tie => "tie".into(),
-        Choice::Edit { candidate, score } => format!("score {} for candidate {} of", number(score, 2), candidate + 1),
+        Choice::Edit { candidate, score } => format!("score {} for candidate {} of", points(score, 2), candidate + 1),
         Choice::Defer => "defer".into(),
         Choice::Flag => "flag".into(),
     }
@@ -242,8 +242,8 @@ fn toast(app: &App, id: PromptId, choice: Choice, words: &str, was_hidden: bool)
             let side = if sides::sides(app, id, pair)[0] == pair.chosen { "A" } else { "B" };
             format!(
                 "; the judge chose {side}, {} over {}",
-                number(pair.chosen_score, 2),
-                number(pair.rejected_score, 2)
+                points(pair.chosen_score, 2),
+                points(pair.rejected_score, 2)
             )
         }
         _ => String::new(),

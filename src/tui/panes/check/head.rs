@@ -8,7 +8,7 @@ use crate::run::event::Picked;
 use crate::run::ids::PromptId;
 use crate::run::view::PairStatus;
 use crate::tui::app::App;
-use crate::tui::figures::{duration, fit, number, one_line, percent, visible, wrap};
+use crate::tui::figures::{duration, fit, number, one_line, percent, points, visible, wrap};
 use crate::tui::panes::check::kept_by;
 use crate::tui::panes::check::{answers, asked, queue, sides};
 use crate::tui::screen::{boxed, line, lines};
@@ -101,7 +101,7 @@ fn suspicion(app: &App, id: PromptId, width: usize) -> Line<'static> {
         pieces.push((word, Role::Human));
     }
     if !sides::hidden(app, id) {
-        pieces.push((format!("margin {}", number(pair.margin, 2)), Role::Plain));
+        pieces.push((format!("margin {}", points(pair.margin, 2)), Role::Plain));
         pieces.push((format!("length {}", signed_percent(pair.length_ratio - 1.0)), Role::Plain));
     }
     if let Some(why) = answers::unmarked(app, id) {

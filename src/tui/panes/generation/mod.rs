@@ -9,7 +9,7 @@ use crate::run::ids::{PromptId, Seq, Stage};
 use crate::run::reasons::Refusal;
 use crate::run::view::{PromptView, Round, Standing};
 use crate::tui::app::{App, Effect, Screen};
-use crate::tui::figures::{count, fit, left, number, one_line, percent, visible, wrap};
+use crate::tui::figures::{count, fit, left, number, one_line, percent, points, visible, wrap};
 use crate::tui::keys::Action;
 use crate::tui::layout::{is_compact, parts, scroll_to};
 use crate::tui::panes::{Cursor, cards, check};
@@ -208,7 +208,7 @@ fn prompt_text(frame: &mut Frame, area: Rect, app: &App, id: PromptId) {
 fn standing_words(app: &App, id: PromptId) -> String {
     match check::sides::prompt(app, id).map(|prompt| &prompt.standing) {
         Some(Standing::Pair(pair)) => {
-            format!("  a pair: margin {}, {}", number(pair.margin, 2), check::asked::status(app, id).name())
+            format!("  a pair: margin {}, {}", points(pair.margin, 2), check::asked::status(app, id).name())
         }
         Some(Standing::Skipped { why, .. }) => format!("  no pair: {}", why.replace('_', " ")),
         Some(Standing::Open) | None => String::new(),
@@ -220,7 +220,7 @@ fn progress(prompt: &PromptView) -> (String, Role) {
     let candidates = prompt.candidates.len();
     let judged: usize = prompt.candidates.iter().map(|candidate| candidate.judgements.len()).sum();
     match &prompt.standing {
-        Standing::Pair(pair) => (format!("pair {}", number(pair.margin, 2)), Role::Good),
+        Standing::Pair(pair) => (format!("pair {}", points(pair.margin, 2)), Role::Good),
         Standing::Skipped { why, .. } => (why.replace('_', " "), Role::Dim),
         Standing::Open if judged > 0 => (format!("{judged} scores"), Role::Plain),
         Standing::Open if candidates > 0 => (format!("{candidates} answers"), Role::Plain),

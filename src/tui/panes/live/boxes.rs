@@ -11,7 +11,7 @@ use crate::run::measures::Agreement;
 use crate::run::view::{PairView, PromptView, RunView};
 use crate::tui::app::App;
 use crate::tui::chart::{Chart, Curve, draw as chart, trend, value};
-use crate::tui::figures::{bytes, count, fit, left, number, one_line, percent, right, visible};
+use crate::tui::figures::{bytes, count, fit, left, number, one_line, percent, points, right, visible};
 use crate::tui::panes::live::{Pane, strips::bar};
 use crate::tui::screen::{boxed, empty, lines, title};
 use crate::tui::theme::Role;
@@ -251,7 +251,7 @@ fn latest(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
     let Some((id, prompt, pair)) = last_pair(view) else { return writing(frame, area, app, focused) };
     let longer = pair.length_ratio - 1.0;
     let length = format!("{}{}", if longer >= 0.0 { "+" } else { "-" }, percent(longer.abs()));
-    let (margin, suspicion) = (number(pair.margin, 2), number(pair.suspicion, 2));
+    let (margin, suspicion) = (points(pair.margin, 2), number(pair.suspicion, 2));
     let titles = [
         format!("latest pair #{id}  margin {margin}  length {length}  suspicion {suspicion}"),
         format!("pair #{id}  margin {margin}  suspicion {suspicion}"),
@@ -274,8 +274,8 @@ fn latest(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
         }
     };
     part("prompt", Role::Dim, prompt.seq, 1);
-    part(&format!("+ {}", number(pair.chosen_score, 3)), Role::Chosen, candidate(pair.chosen), each);
-    part(&format!("- {}", number(pair.rejected_score, 3)), Role::Rejected, candidate(pair.rejected), each);
+    part(&format!("+ {}", points(pair.chosen_score, 3)), Role::Chosen, candidate(pair.chosen), each);
+    part(&format!("- {}", points(pair.rejected_score, 3)), Role::Rejected, candidate(pair.rejected), each);
     lines(frame, inside, all);
 }
 
@@ -315,7 +315,7 @@ fn pairs(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
         let text = one_line(&text.unwrap_or_default());
         let row = left(&format!(" #{id}"), 8)
             + &left(&text, width.saturating_sub(38))
-            + &right(&number(pair.margin, 2), 8)
+            + &right(&points(pair.margin, 2), 8)
             + &right(&format!("{:+.0}%", (pair.length_ratio - 1.0) * 100.0), 8);
         let role = if pair.status.is_decided() { Role::Human } else { Role::Plain };
         all.push(Line::from(vec![

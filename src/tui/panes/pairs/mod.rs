@@ -12,7 +12,7 @@ use crate::run::command::Choice;
 use crate::run::ids::PromptId;
 use crate::run::view::PairStatus;
 use crate::tui::app::{App, Effect, Screen};
-use crate::tui::figures::{count, left, number, one_line, right};
+use crate::tui::figures::{count, left, one_line, points, right};
 use crate::tui::keys::Action;
 use crate::tui::layout::{Width, parts, scroll_to, width};
 use crate::tui::overlays::{self, Overlay};
@@ -283,7 +283,7 @@ fn row(app: &App, id: PromptId, selected: bool, picked: bool, shape: &Shape, wid
     if shape.numbers {
         let bang = if pair.suspicion >= 0.5 { "!" } else { "" };
         spans.push(Span::styled(right(&format!("{bang}{suspicion:.2}"), 7), style(suspicious)));
-        spans.push(Span::styled(right(&number(pair.margin, 2), 8), style(base)));
+        spans.push(Span::styled(right(&points(pair.margin, 2), 8), style(base)));
         spans.push(Span::styled(right(&signed_percent(pair.length_ratio - 1.0), 8), style(base)));
     } else {
         spans.push(Span::styled(right(&format!("{suspicion:.2}"), 5), style(suspicious)));
