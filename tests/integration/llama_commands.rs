@@ -153,7 +153,8 @@ fn bench_reports_what_it_measured() {
     let report: Value =
         serde_json::from_str(&run(&format!("bench --model {model} --batch 1,3 --repeats 1 --json")).unwrap()).unwrap();
     let rates = report["rates"].as_array().unwrap();
-    assert_eq!(rates.len(), 3);
+    let names: Vec<&str> = rates.iter().map(|rate| rate["what"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), 4, "two batch sizes, prefill and log-probs: {names:?}");
     assert!(rates.iter().all(|rate| rate["tokens_per_second"].as_f64().unwrap() > 0.0));
     assert!(report["gemm_gflops"].as_f64().unwrap() > 0.0 && report["peak_mib"].as_f64().unwrap() > 1.0);
 }
