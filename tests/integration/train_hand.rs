@@ -229,7 +229,7 @@ fn an_adapter_comes_back_from_its_folder_and_what_cannot_be_applied_is_refused()
         ("\"r\": 3", "\"r\": 4", "has another shape"),
         ("\"r\": 3", "\"r\": 900000000", "more than the model's matrices"),
         ("\"down_proj\"", "\"lm_head\"", "is none of"),
-        ("\"down_proj\"", "\"up_proj\"", "no tensor"),
+        ("\"down_proj\"", "\"up_proj\"", "up_proj.lora_A.weight"),
     ] {
         let error = refuse(from, to);
         assert!(error.contains(says), "{to}: {error}");
