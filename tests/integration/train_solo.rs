@@ -189,7 +189,7 @@ fn another_training_in_the_same_folder_is_refused_and_says_what_differs() {
     assert!(code == Some(1) && error.contains("holds other files"), "{error}");
     for (more, says) in [
         (vec!["--set", "lora.rank=2", "--set", "lora.targets=q_proj,head"], "\"head\" is none of"),
-        (vec!["--set", "sft.learning_rate=1"], "sft.lr"),
+        (vec!["--set", "sft.lrs=1"], "sft.lr"),
         (vec!["--held-out", "/nowhere.jsonl"], "/nowhere.jsonl"),
     ] {
         let (code, _, error) = run(&mut bench.train("sft", "fresh", &more));
@@ -287,7 +287,9 @@ fn a_judge_scores_ranked_responses_and_says_how_it_agrees() {
     let (code, out, says) = judge(&["--json", "--out", "judged.jsonl"]);
     assert_eq!(code, Some(0), "{says}");
     let found: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!((&found["judge"], &found["judgements"], &found["prompts"]), (&json!("self"), &json!(24), &json!(6)));
+    // Weights drawn by lot write no score: that is counted, and no prompt is compared.
+    assert_eq!((&found["judge"], &found["judgements"], &found["responses"]), (&json!("self"), &json!(24), &json!(12)));
+    assert_eq!((&found["judgements_without_score"], &found["prompts"]), (&json!(24), &json!(0)));
     let rows = std::fs::read_to_string(bench.path("judged.jsonl")).unwrap();
     assert_eq!(rows.lines().count(), 24);
     let (code, again, _) = judge(&["--json"]);
