@@ -36,7 +36,7 @@ fn settings(root: &Path, base: &Path) -> Settings {
     settings.sft.lr = 2e-2;
     settings.sft.lr_end = 2e-3;
     settings.sft.optimizer = Optimizer::Muon;
-    settings.sft.epochs = 10;
+    settings.sft.epochs = 20;
     settings.prompts.count = 12;
     // The base model, being random, can write no prompts; M1 can answer, and its answers serve as prompts.
     let write_prompt = root.join("write_prompt.txt");
