@@ -33,10 +33,11 @@ fn settings(root: &Path, base: &Path) -> Settings {
     settings.model.threads = 2;
     settings.data.limit = 96;
     settings.data.judge_prompt = Some(judge.display().to_string());
+    settings.data.eft_labelled = Some(labelled(root));
     settings.sft.lr = 2e-2;
     settings.sft.lr_end = 2e-3;
     settings.sft.optimizer = Optimizer::Muon;
-    settings.sft.epochs = 20;
+    settings.sft.epochs = 8;
     settings.prompts.count = 12;
     // The base model, being random, can write no prompts; M1 can answer, and its answers serve as prompts.
     let write_prompt = root.join("write_prompt.txt");
@@ -68,6 +69,21 @@ fn settings(root: &Path, base: &Path) -> Settings {
     settings.eval.bootstrap = 50;
     settings.checkpoint.every = 8;
     settings
+}
+
+/// Judgements that are nothing but a score: a format that a model of this size learns at once.
+fn labelled(root: &Path) -> String {
+    let nouns = ["pear", "ferry", "horse", "lemon", "spoon", "scarf"];
+    let adjectives = ["big", "small", "old", "new", "happy", "sad", "hot", "cold"];
+    let rows = (0..96usize).map(|row| {
+        let (noun, adjective) = (nouns[row % nouns.len()], adjectives[row % adjectives.len()]);
+        let (prompt, response) = (format!("Describe the {adjective} {noun}."), format!("The {noun} is {adjective}."));
+        let judgement = format!("Score: {}", 1 + row % 5);
+        serde_json::json!({ "prompt": prompt, "response": response, "judgement": judgement }).to_string()
+    });
+    let path = root.join("labelled.jsonl");
+    std::fs::write(&path, rows.collect::<Vec<_>>().join("\n")).unwrap();
+    path.display().to_string()
 }
 
 fn run(folder: &RunFolder) -> (Ended, RunView) {
