@@ -12,7 +12,7 @@ use crate::cli::failure::Failure;
 use crate::cli::metrics;
 use crate::cli::output::{Output, escaped};
 use crate::cli::settings;
-use crate::cli::training::{remarks, stopped_by_signals};
+use crate::cli::training::stopped_by_signals;
 use crate::data::{Limits, rankings};
 use crate::engine::launch::make_judge;
 use crate::engine::materials::{self, Ranking};
@@ -32,7 +32,7 @@ pub fn judge(args: &JudgeArgs, output: &mut Output) -> Result<()> {
     let mut settings = settings::gather(&args.settings.as_of_run())?.settings;
     settings.model.base = Some(args.model.display().to_string());
     let read = rankings::read(&args.eft, Limits::default())?;
-    remarks(&read, output);
+    output.left_out(&read);
     let limit = if settings.eval.ranked == 0 { usize::MAX } else { settings.eval.ranked as usize };
     let sets: Vec<Ranking> = read.rows.into_iter().take(limit).map(materials::ranking).collect();
     let mut policy = LlamaPolicy::new(&settings, &args.model)?;

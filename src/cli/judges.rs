@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 use crate::cli::arguments::MetricsArgs;
 use crate::cli::open;
 use crate::cli::output::Output;
+use crate::cli::tables::{counted, share};
 use crate::run::measures::Agreement;
 use crate::run::spending::amount;
 use crate::run::view::RunView;
-use crate::text::table::{Cell, Table};
+use crate::text::table::Table;
 
 /// One judge against one reference.
 pub struct Row<'a> {
@@ -79,8 +80,6 @@ pub fn table(rows: &[Row]) -> Table {
         "Spearman",
         "Kendall",
     ]);
-    let share = |value: Option<f64>| Cell::from(value.map(|value| Cell::number(value, 3)));
-    let counted = |value: Option<f64>, n: u32| Cell::from(value.map(|value| format!("{value:.3} (n {n})")));
     for row in rows {
         let found = row.agreement;
         table.push([

@@ -9,7 +9,7 @@ use crate::cli::arguments::MetricsArgs;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::data::join::{Joined, join};
-use crate::data::{Limits, Read, ScoredPrompt, scores};
+use crate::data::{Limits, scores};
 use crate::recipe::agreement::{AgreementSettings, Response, agreement};
 use crate::recipe::seeds::Seed;
 use crate::run::measures::Agreement;
@@ -22,7 +22,7 @@ pub fn metrics(args: &MetricsArgs, output: &mut Output) -> Result<()> {
     let judge = scores::read(scores, Limits::default())?;
     let reference = scores::read(references, Limits::default())?;
     for read in [&judge, &reference] {
-        remarks(read, output);
+        output.left_out(read);
     }
     let joined = join(&judge.rows, &reference.rows);
     if joined.prompts.is_empty() {
@@ -68,19 +68,6 @@ pub fn metrics(args: &MetricsArgs, output: &mut Output) -> Result<()> {
         ))?;
     }
     Ok(())
-}
-
-fn remarks(read: &Read<ScoredPrompt>, output: &mut Output) {
-    for refused in &read.refused {
-        output.remark(&format!("{refused}; the row is left out"));
-    }
-    if read.refused_count > read.refused.len() {
-        let more = read.refused_count - read.refused.len();
-        output.remark(&format!("{}: {more} more rows are left out", read.file.display()));
-    }
-    for (what, count) in &read.noted {
-        output.remark(&format!("{}: {count} {what}", read.file.display()));
-    }
 }
 
 fn not_joined(joined: &Joined) -> Value {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cli::failure::Failure;
+use crate::data::Read;
 use crate::run::entry::Escaping;
 use crate::text::table::Table;
 use crate::text::visible::visible;
@@ -53,6 +54,20 @@ impl Output {
     pub fn remark(&mut self, text: &str) {
         // Where even this cannot be written, there is nobody to tell.
         let _ = writeln!(self.err, "selfreward: {}", visible(text));
+    }
+
+    /// Remarks on what was left out of a file of data, and on what was done with it.
+    pub fn left_out<T>(&mut self, read: &Read<T>) {
+        for refused in &read.refused {
+            self.remark(&format!("{refused}; the row is left out"));
+        }
+        if read.refused_count > read.refused.len() {
+            let more = read.refused_count - read.refused.len();
+            self.remark(&format!("{}: {more} more rows are left out", read.file.display()));
+        }
+        for (what, count) in &read.noted {
+            self.remark(&format!("{}: {count} {what}", read.file.display()));
+        }
     }
 
     /// A table for people; texts are cut where a terminal's line ends.

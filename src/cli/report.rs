@@ -9,7 +9,8 @@ use anyhow::Result;
 use crate::cli::config::as_text;
 use crate::cli::open::Opened;
 use crate::cli::pairs::{PairTexts, texts_of};
-use crate::cli::{judges, status, tables};
+use crate::cli::tables::{self, counted, share};
+use crate::cli::{judges, status};
 use crate::engine::overrides;
 use crate::engine::settings::Settings;
 use crate::run::curves::{Series, Signal};
@@ -97,8 +98,6 @@ fn models(run: &Opened) -> Html {
         return inside;
     }
     let interval = |at: Option<Interval>| at.map(|at| format!("{:.3}–{:.3}", at.low, at.high));
-    let share = |value: Option<f64>| Cell::from(value.map(|value| Cell::number(value, 3)));
-    let counted = |value: Option<f64>, n: u32| Cell::from(value.map(|value| format!("{value:.3} (n {n})")));
     let mut agreement = Table::new([
         "model",
         "strict",

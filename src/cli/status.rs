@@ -10,13 +10,14 @@ use serde_json::{Map, Value, json};
 use crate::cli::arguments::{ListArgs, StatusArgs};
 use crate::cli::open::{self, Opened};
 use crate::cli::output::Output;
+use crate::cli::tables::share;
 use crate::cli::{alerts, judges};
 use crate::run::eta::{Estimate, eta};
 use crate::run::event::PauseReason;
 use crate::run::folder;
 use crate::run::ids::Model;
 use crate::run::view::{ModelView, PairStatus, RunView, State};
-use crate::text::table::{Cell, Table};
+use crate::text::table::Table;
 
 pub fn status(root: &Path, args: &StatusArgs, output: &mut Output) -> Result<()> {
     let opened = open::open(root, &args.run, output)?;
@@ -277,24 +278,23 @@ pub fn models_table(view: &RunView) -> Table {
         "oracle t0.7",
         "oracle t1.0",
     ]);
-    let share = |value: Option<f64>| value.map(|value| Cell::number(value, 3));
     for model in &view.models {
         let Some((_, evaluated)) = &model.evaluated else { continue };
         let agreement = &evaluated.agreement;
         let interval = agreement.interval.map(|interval| format!("{:.3}–{:.3}", interval.low, interval.high));
         table.push([
             model.model.to_string().into(),
-            share(agreement.pairwise_half).into(),
+            share(agreement.pairwise_half),
             interval.into(),
             u64::from(agreement.pairs).into(),
             u64::from(agreement.ties).into(),
             u64::from(agreement.unparsed).into(),
-            share(agreement.five_best).into(),
-            share(agreement.exact_match).into(),
-            share(agreement.spearman).into(),
-            share(agreement.kendall).into(),
-            share(evaluated.oracle.as_ref().map(|oracle| oracle.mean_t07)).into(),
-            share(evaluated.oracle.as_ref().map(|oracle| oracle.mean_t10)).into(),
+            share(agreement.five_best),
+            share(agreement.exact_match),
+            share(agreement.spearman),
+            share(agreement.kendall),
+            share(evaluated.oracle.as_ref().map(|oracle| oracle.mean_t07)),
+            share(evaluated.oracle.as_ref().map(|oracle| oracle.mean_t10)),
         ]);
     }
     table

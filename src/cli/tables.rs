@@ -46,6 +46,16 @@ pub(super) fn exact(value: f64) -> Cell {
     Cell::number(value, 6)
 }
 
+/// A share or a mean for people; nothing where there is none.
+pub(super) fn share(value: Option<f64>) -> Cell {
+    value.map(|value| Cell::number(value, 3)).into()
+}
+
+/// A figure with the number of prompts that it comes from.
+pub(super) fn counted(value: Option<f64>, n: u32) -> Cell {
+    value.map(|value| format!("{value:.3} (n {n})")).into()
+}
+
 pub(super) fn count(value: u32) -> Cell {
     u64::from(value).into()
 }

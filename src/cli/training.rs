@@ -16,7 +16,7 @@ use crate::cli::failure::Failure;
 use crate::cli::output::{Output, escaped};
 use crate::cli::settings;
 use crate::data::instructions::{self, Take};
-use crate::data::{Limits, Read, rankings};
+use crate::data::{Limits, rankings};
 use crate::engine::learning::hold_out;
 use crate::engine::materials;
 use crate::engine::policy::{Example, Lesson, Policy, Preference, StepReport};
@@ -162,7 +162,7 @@ fn full(path: &Path) -> Result<String> {
 
 fn examples(path: &Path, output: &mut Output) -> Result<(Vec<Example>, String)> {
     let read = instructions::read(path, Take::FirstRound, Limits::default())?;
-    remarks(&read, output);
+    output.left_out(&read);
     let hash = hash(read.rows.iter().map(|row| format!("{row:?}")));
     Ok((read.rows.into_iter().map(materials::example).collect(), hash))
 }
@@ -170,7 +170,7 @@ fn examples(path: &Path, output: &mut Output) -> Result<(Vec<Example>, String)> 
 /// The best response of each set against the worst; sets whose responses are all equal teach nothing.
 fn preferences(path: &Path, output: &mut Output) -> Result<(Vec<Preference>, String)> {
     let read = rankings::read(path, Limits::default())?;
-    remarks(&read, output);
+    output.left_out(&read);
     let hash = hash(read.rows.iter().map(|row| format!("{row:?}")));
     let (mut pairs, mut equal) = (Vec::new(), 0);
     for set in read.rows {
@@ -206,20 +206,6 @@ fn hash(rows: impl Iterator<Item = String>) -> String {
         hasher.update(row.as_bytes());
     });
     hasher.finalize().to_hex()[..32].to_string()
-}
-
-/// What was left out of a file, and what was done with it.
-pub fn remarks<T>(read: &Read<T>, output: &mut Output) {
-    for refused in &read.refused {
-        output.remark(&format!("{refused}; the row is left out"));
-    }
-    if read.refused_count > read.refused.len() {
-        let more = read.refused_count - read.refused.len();
-        output.remark(&format!("{}: {more} more rows are left out", read.file.display()));
-    }
-    for (what, count) in &read.noted {
-        output.remark(&format!("{}: {count} {what}", read.file.display()));
-    }
 }
 
 /// The first INT and TERM finish the step; a second INT ends at once.

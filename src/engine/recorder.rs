@@ -306,16 +306,26 @@ impl Recorder {
         Ok(())
     }
 
-    /// Between items: answers requests, waits while paused, and says whether to go on.
-    pub fn safe_point(&mut self) -> Result<Flow> {
+    fn heed_signals(&mut self) {
         if self.signals.stop.load(Ordering::Relaxed) && self.leaving.is_none() {
             self.leaving = Some(Leaving::Asked { why: "a signal asked the engine to stop".into(), request: None });
         }
+    }
+
+    /// Hears signals and, when it is time again, requests; lets the heart beat.
+    fn attend(&mut self) -> Result<()> {
+        self.heed_signals();
         if self.last_look.elapsed() >= LOOK {
             self.last_look = Instant::now();
             self.answer_requests()?;
         }
         self.beat(false);
+        Ok(())
+    }
+
+    /// Between items: answers requests, waits while paused, and says whether to go on.
+    pub fn safe_point(&mut self) -> Result<Flow> {
+        self.attend()?;
         if let Some(id) = self.unseen_error() {
             self.put(Paused { why: PauseReason::Alarm { id }, by: None, request: None }.into())?;
             self.sync()?;
@@ -339,9 +349,7 @@ impl Recorder {
         self.last_look = Instant::now();
         self.answer_requests()?;
         self.beat(false);
-        if self.signals.stop.load(Ordering::Relaxed) && self.leaving.is_none() {
-            self.leaving = Some(Leaving::Asked { why: "a signal asked the engine to stop".into(), request: None });
-        }
+        self.heed_signals();
         Ok(())
     }
 
@@ -453,14 +461,7 @@ impl Till for Recorder {
     }
 
     fn look(&mut self) -> Result<Flow> {
-        if self.signals.stop.load(Ordering::Relaxed) && self.leaving.is_none() {
-            self.leaving = Some(Leaving::Asked { why: "a signal asked the engine to stop".into(), request: None });
-        }
-        if self.last_look.elapsed() >= LOOK {
-            self.last_look = Instant::now();
-            self.answer_requests()?;
-        }
-        self.beat(false);
+        self.attend()?;
         Ok(if self.leaving.is_some() { Flow::Stop } else { Flow::Go })
     }
 

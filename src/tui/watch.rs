@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
+use ratatui::crossterm::event::Event;
 
 use crate::run::command::Outbox;
 use crate::run::folder::RunFolder;
@@ -154,7 +155,7 @@ fn turn(app: &mut App, waiting: &Waiting, guard: &mut TermGuard, aside: &Aside) 
     let mut pace = Pace::new(app.settings.frames);
     let size = guard.terminal.size()?;
     app.size = (size.width, size.height);
-    let (mut dirty, mut by_key) = (true, true);
+    let (mut dirty, mut by_key, mut resized) = (true, true, false);
     let mut titled = String::new();
     let mut looked: Option<Instant> = None;
     let mut configured = Configured::now();
@@ -172,11 +173,16 @@ fn turn(app: &mut App, waiting: &Waiting, guard: &mut TermGuard, aside: &Aside) 
                 }
                 Woken::Time => {}
                 Woken::Input(event) => {
+                    // A terminal that shrank and grew again has lost what stood outside, also where its size is the old one.
+                    resized |= matches!(event, Event::Resize(..));
                     by_key = true;
                     messages.extend(message(event));
                 }
             }
             woken = waiting.ready();
+        }
+        if std::mem::take(&mut resized) {
+            guard.clear()?;
         }
         messages.extend(aside.done.try_iter());
         if looked.is_none_or(|at| at.elapsed() >= EVERY) || app.source.loaded() < 1.0 {
@@ -262,8 +268,7 @@ fn ticked(app: &App, (clock, toast, seq): (crate::run::entry::Stamp, bool, Seq))
     toast != app.toast.is_some() || seq != app.view().seq || minute(clock) != minute(app.clock)
 }
 
-fn message(event: ratatui::crossterm::event::Event) -> Option<Msg> {
-    use ratatui::crossterm::event::Event;
+fn message(event: Event) -> Option<Msg> {
     match event {
         Event::Key(key) => Some(Msg::Key(key)),
         Event::Paste(text) => Some(Msg::Paste(text)),

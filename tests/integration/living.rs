@@ -3,7 +3,6 @@
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use selfreward::engine::launch;
@@ -15,11 +14,10 @@ use selfreward::run::folder::RunFolder;
 use selfreward::run::ids::{Model, PromptId};
 use selfreward::run::view::{PairStatus, RunView, State};
 
+use crate::patience::{end_of, until};
 use crate::stage::{entries, facts, small};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_selfreward");
-/// Nothing here takes longer, on however busy a machine.
-const PATIENCE: Duration = Duration::from_secs(90);
 
 fn quick(seed: u64) -> Settings {
     let mut settings = small(seed);
@@ -48,14 +46,6 @@ fn view(folder: &RunFolder) -> RunView {
     view
 }
 
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < PATIENCE, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 fn selfreward(root: &Path, arguments: &[&str]) -> Output {
     Command::new(PROGRAM).arg("--runs").arg(root).args(arguments).stdin(Stdio::null()).output().unwrap()
 }
@@ -75,7 +65,7 @@ fn term_and_int_stop_an_engine_in_good_order_and_hup_does_not() {
         let before = view(&folder).seq;
         until("it goes on after HUP", || view(&folder).seq > before + 2);
         signal(&child, name);
-        assert_eq!(child.wait().unwrap().code(), Some(code), "{name}");
+        assert_eq!(end_of(&mut child).code(), Some(code), "{name}");
         let stopped = view(&folder);
         assert!(matches!(stopped.state, State::Stopped(_)), "{name}: {:?}", stopped.state);
         if stopped.stage().is_some_and(|span| span.stage.trains() && span.finished.is_none()) {
@@ -116,7 +106,7 @@ fn a_closed_terminal_takes_no_engine_down() {
     // What the kernel sends to a session whose terminal is gone: the connection broke.
     let pid = viewer.process_id().unwrap().to_string();
     assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
-    viewer.wait().unwrap();
+    until("the viewer is gone", || viewer.try_wait().unwrap().is_some());
     drop(pty.master);
     let before = view(&folder).seq;
     until("it goes on alone", || view(&folder).seq > before + 5);
@@ -132,12 +122,12 @@ fn two_engines_on_one_run_are_one_too_many() {
     let mut first = start(&folder);
     until("the first one works", || view(&folder).engine.is_some());
     let mut second = start(&folder);
-    assert_eq!(second.wait().unwrap().code(), Some(1));
+    assert_eq!(end_of(&mut second).code(), Some(1));
     let mut says = String::new();
     second.stderr.take().unwrap().read_to_string(&mut says).unwrap();
     assert!(says.contains(&format!("process {}", first.id())), "{says}");
     signal(&first, "KILL");
-    first.wait().unwrap();
+    end_of(&mut first);
 }
 
 #[test]
@@ -153,12 +143,12 @@ fn a_file_that_may_not_grow_pauses_the_run_aloud() {
     });
     assert!(child.try_wait().unwrap().is_none(), "the engine died");
     signal(&child, "TERM");
-    child.wait().unwrap();
+    end_of(&mut child);
     // With room again, the run goes on and makes what an undisturbed one makes.
     let mut again = start(&folder);
-    assert!(again.wait().unwrap().success());
+    assert!(end_of(&mut again).success());
     let undisturbed = launch::create(root.path(), "b", &quick(3)).unwrap();
-    assert!(start(&undisturbed).wait().unwrap().success());
+    assert!(end_of(&mut start(&undisturbed)).success());
     assert_eq!(facts(&folder), facts(&undisturbed));
 }
 
@@ -185,7 +175,7 @@ fn a_full_disk_pauses_the_run_aloud_and_space_lets_it_go_on() {
         let before = view(&folder).seq;
         until("it writes again", || view(&folder).seq > before + 5);
         signal(&child, "TERM");
-        child.wait().unwrap();
+        end_of(&mut child);
     });
     let _ = Command::new("umount").arg(&disk).status();
     outcome.unwrap();
@@ -273,7 +263,7 @@ fn decisions_reach_the_training_set_and_can_be_taken_back_until_the_gate_closes(
     let says = String::from_utf8_lossy(&late.stderr).to_string() + &String::from_utf8_lossy(&late.stdout);
     assert!(!late.status.success() && says.contains("closed"), "{says}");
     signal(&child, "KILL");
-    child.wait().unwrap();
+    end_of(&mut child);
 }
 
 #[test]
@@ -281,7 +271,7 @@ fn requests_written_while_no_engine_lives_wait_for_the_next_one() {
     let root = tempfile::tempdir().unwrap();
     let (folder, mut child) = at_gate(root.path(), "a", &quick(6));
     signal(&child, "KILL");
-    child.wait().unwrap();
+    end_of(&mut child);
     let pair = view(&folder).round(1).unwrap().pairs().next().unwrap().0;
     let said = selfreward(root.path(), &["veto", "a", &pair.to_string()]);
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
@@ -289,7 +279,7 @@ fn requests_written_while_no_engine_lives_wait_for_the_next_one() {
     let mut again = start(&folder);
     until("the veto is taken", || view(&folder).pair(pair).unwrap().status == PairStatus::Vetoed);
     signal(&again, "TERM");
-    again.wait().unwrap();
+    end_of(&mut again);
     let decisions = entries(&folder);
     let vetoes = decisions
         .iter()
@@ -312,7 +302,7 @@ fn a_run_goes_back_to_m1_and_does_the_iteration_again_with_other_settings() {
         String::from_utf8_lossy(&said.stdout),
         String::from_utf8_lossy(&said.stderr)
     );
-    assert!(child.wait().unwrap().success());
+    assert!(end_of(&mut child).success());
     let after = view(&folder);
     assert_eq!((after.state.clone(), after.rollbacks.len(), after.oddities.stray), (State::Finished, 1, 0));
     assert_eq!(after.round(1).unwrap().prompts[0].candidates.len(), 3);

@@ -47,6 +47,7 @@ mod llama_parity;
 mod llama_sampling;
 #[cfg(feature = "llama")]
 mod llama_text;
+mod patience;
 mod pty;
 mod readme;
 mod rehearsal;

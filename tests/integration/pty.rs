@@ -7,10 +7,9 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 
-/// Long enough for a machine that is busy with other tests.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+use crate::patience::{PATIENCE, until};
 
 pub struct Program {
     pub child: Box<dyn Child + Send + Sync>,
@@ -108,6 +107,19 @@ impl Program {
         }
     }
 
+    /// Waits until a shell asks for its next command.
+    pub fn prompt(&mut self, prompt: &str) {
+        let asks = |screen: &vt100::Screen| {
+            let row = screen.cursor_position().0;
+            !screen.alternate_screen()
+                && screen.rows(0, screen.size().1.get()).nth(row.into()).is_some_and(|row| row.trim_end() == prompt)
+        };
+        until("the shell asks", || {
+            let _ = self.take(Duration::from_millis(20));
+            asks(self.screen.screen())
+        });
+    }
+
     pub fn press(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).unwrap();
         self.keys.flush().unwrap();
@@ -123,9 +135,20 @@ impl Program {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
+    /// How the program ended, once it has.
+    pub fn end(&mut self) -> ExitStatus {
+        let mut status = None;
+        until("the program ends", || {
+            while self.take(Duration::ZERO).is_ok() {}
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+
     /// Waits for the end; the terminal must be as it was.
     pub fn ends(&mut self, before: &Modes) -> u32 {
-        let status = self.child.wait().unwrap();
+        let status = self.end();
         self.quiet(Duration::from_millis(200));
         self.is_restored(before);
         status.exit_code()
@@ -143,6 +166,14 @@ impl Program {
 
     pub fn modes(&self) -> Modes {
         Modes(format!("{:?}", self.master.get_termios().map(|modes| modes.local_flags)))
+    }
+}
+
+impl Drop for Program {
+    /// A test that fails leaves no program behind.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

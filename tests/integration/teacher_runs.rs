@@ -27,14 +27,13 @@ use selfreward::run::reasons::Unscored;
 use selfreward::run::view::{RunView, State};
 use selfreward::teacher::Client;
 
+use crate::patience::{PATIENCE, end_of, until};
 use crate::stage::{entries, small};
 use crate::teacher_server::{Act, Asked, Server, chat, faulty, lesson, say, steady};
 use crate::teacher_wire;
 
 /// Kills in a test run of every commit; set SELFREWARD_KILLS for more.
 const KILLS: u32 = 6;
-/// Nothing here takes longer, on however busy a machine.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A small run in which a teacher does everything that a teacher can.
 pub fn taught(recipe: Recipe, base: &str, seed: u64) -> Settings {
@@ -73,14 +72,6 @@ fn view(folder: &RunFolder) -> RunView {
         entries(folder).iter().for_each(|entry| view.apply(entry));
     }
     view
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < PATIENCE, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 #[test]
@@ -277,7 +268,7 @@ fn a_cap_holds_the_run_aloud_until_somebody_raises_it() {
             .output()
             .unwrap();
         assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
-        assert!(child.wait().unwrap().success());
+        assert!(end_of(&mut child).success());
         let done = view(&folder);
         assert_eq!((done.state.clone(), done.caps().calls, done.teacher.spending.open()), (State::Finished, 0, 0));
     }
@@ -326,7 +317,7 @@ fn what_time_does_not_mend_waits_for_a_person() {
     assert!(asked <= 4, "{asked} calls with a key that is refused");
     mended.store(true, Ordering::Relaxed);
     Outbox::open(folder.path(), "ana").unwrap().send("ana", Stamp(0), Ask::Resume).unwrap();
-    assert!(child.wait().unwrap().success());
+    assert!(end_of(&mut child).success());
     assert_eq!(view(&folder).teacher.failed.get("unauthorized"), Some(&(asked as u64)));
 }
 

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use selfreward::engine::launch;
@@ -12,7 +12,8 @@ use selfreward::run::folder::RunFolder;
 use selfreward::run::view::{PairStatus, RunView, State};
 use selfreward::tui::keys::{Press, Scope, table::BINDINGS};
 
-use crate::pty::{PATIENCE, Program};
+use crate::patience::until;
+use crate::pty::Program;
 use crate::stage::{entries, small};
 
 /// An engine of the rehearsal policy, which dies with its test.
@@ -52,11 +53,7 @@ impl Engine {
     }
 
     fn until(&self, what: &str, holds: impl Fn(&RunView) -> bool) {
-        let began = Instant::now();
-        while !holds(&self.view()) {
-            assert!(began.elapsed() < PATIENCE, "waited in vain until {what}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        until(what, || holds(&self.view()));
     }
 
     fn decided(&self) -> u32 {
@@ -103,7 +100,7 @@ fn a_gate_is_decided_left_and_come_back_to_and_a_killed_viewer_costs_nothing() {
     program.press("a");
     engine.until("a pair is kept", |view| view.round(1).unwrap().check().kept == 1);
     program.signal(Signal::KILL);
-    program.child.wait().unwrap();
+    program.end();
     assert!(engine.folder.holder().is_some(), "the engine does not care");
 
     let mut program = Program::start(&["attach", engine.path()], root.path(), 80, 24);
@@ -158,7 +155,7 @@ fn one_who_watches_changes_nothing_and_one_who_decides_is_seen_by_the_other() {
     for mut program in [one, two, third] {
         program.press("q");
         program.quiet(Duration::from_millis(50));
-        program.child.wait().unwrap();
+        program.end();
     }
     assert!(engine.folder.holder().is_some());
 }
@@ -181,7 +178,7 @@ fn the_death_of_an_engine_is_said_and_what_was_asked_then_waits() {
     engine.until("the decision that waited is taken", |view| view.round(1).unwrap().check().kept == 1);
     program.see("check 1/");
     program.press("q");
-    program.child.wait().unwrap();
+    program.end();
 }
 
 #[test]
@@ -190,12 +187,13 @@ fn a_suspended_viewer_gives_the_shell_its_terminal_and_comes_back() {
     let engine = Engine::at_gate(root.path());
     let arguments = ["--norc", "--noprofile", "-i"];
     let mut shell = Program::run("bash", &arguments, &[("PS1", "ready> ")], root.path(), 80, 24);
-    shell.see("ready>");
+    shell.prompt("ready>");
     shell.press(&format!("{} attach {}\n", env!("CARGO_BIN_EXE_selfreward"), engine.path()));
     shell.see("waits for you");
     assert!(shell.screen.screen().alternate_screen());
     shell.press("\u{1a}");
     shell.see("Stopped");
+    shell.prompt("ready>");
     let screen = shell.screen.screen();
     // Bracketed paste is the shell's own affair again.
     assert!(!screen.alternate_screen() && !screen.hide_cursor(), "{}", screen.contents());
@@ -210,8 +208,10 @@ fn a_suspended_viewer_gives_the_shell_its_terminal_and_comes_back() {
     shell.see("check 0/");
     shell.press("q");
     shell.see("goes on by itself");
+    // What is typed before the shell has its terminal again may still be read by the viewer that leaves.
+    shell.prompt("ready>");
     shell.press("exit\n");
-    shell.child.wait().unwrap();
+    shell.end();
 }
 
 /// A key as a terminal sends it.
@@ -286,7 +286,7 @@ fn every_key_of_the_help_is_pressed_on_every_screen_of_a_living_run() {
     program.press("1");
     program.see("[1 Live]");
     program.press("q");
-    assert_eq!(program.child.wait().unwrap().exit_code(), 0, "{}", program.shows());
+    assert_eq!(program.end().exit_code(), 0, "{}", program.shows());
     // What was pressed was asked for: decisions were made, and some taken back.
     let view = engine.view();
     assert!(view.decisions.iter().any(|decision| decision.status() == Some(PairStatus::Vetoed)));

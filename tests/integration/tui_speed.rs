@@ -72,7 +72,7 @@ fn a_key_is_answered_at_once_also_when_the_engine_keeps_every_core_busy() {
     eprintln!("key to bytes, ms (median, p95): idle {:.1?}, busy {:.1?}", figures(&idle), figures(&busy));
     assert!(figures(&idle).1 < 1000.0 && figures(&busy).1 < 2000.0);
     program.press("q");
-    program.child.wait().unwrap();
+    program.end();
 }
 
 /// An engine that trains for a while.
@@ -121,7 +121,7 @@ fn a_viewer_that_is_stopped_stalls_no_engine() {
     program.press("1");
     program.quiet(Duration::from_millis(200));
     program.press("q");
-    program.child.wait().unwrap();
+    program.end();
     let _ = engine.kill();
     let _ = engine.wait();
 }
@@ -160,7 +160,7 @@ fn looking_at_a_living_run_costs_next_to_nothing() {
     );
     assert!(share < 0.5 && now.1 < 300.0, "{share} {now:?}");
     program.press("q");
-    program.child.wait().unwrap();
+    program.end();
     let _ = engine.kill();
     let _ = engine.wait();
 }

@@ -107,7 +107,7 @@ fn settings_that_are_saved_while_a_viewer_runs_are_read_again() {
     }
     assert!(program.shows().is_ascii(), "what was said on the command line still holds:\n{}", program.shows());
     program.press("q");
-    program.child.wait().unwrap();
+    program.end();
 }
 
 #[test]
@@ -126,5 +126,5 @@ fn nothing_is_sent_while_nothing_changes() {
     });
     assert!(silent, "{}", program.screen.screen().contents());
     program.press("q");
-    program.child.wait().unwrap();
+    program.end();
 }

@@ -4,10 +4,11 @@
 
 use pulp::{Arch, NullaryFnOnce};
 
-use crate::model::packed::lanes::exp;
+use crate::model::packed::lanes::{exp, sum as total};
+use crate::model::packed::tile::PANEL;
 
 /// Partial sums of a row, added up in a fixed order at its end.
-const WIDTH: usize = 32;
+const WIDTH: usize = PANEL;
 
 /// A function whose body becomes vector instructions.
 macro_rules! vectorised {
@@ -27,19 +28,6 @@ macro_rules! vectorised {
             arch.dispatch(Loop { $($argument),* });
         }
     )*};
-}
-
-#[inline(always)]
-fn total(lanes: [f32; WIDTH]) -> f32 {
-    let mut lanes = lanes;
-    let mut width = WIDTH / 2;
-    while width > 0 {
-        for i in 0..width {
-            lanes[i] += lanes[i + width];
-        }
-        width /= 2;
-    }
-    lanes[0]
 }
 
 #[inline(always)]
