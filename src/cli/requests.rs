@@ -253,7 +253,7 @@ fn await_answer(tail: &mut Tail, id: &RequestId, wait: f64) -> Result<Answer> {
         let mut answer = None;
         tail.read(|_, found| {
             if let Found::Entry(entry) = found
-                && answers(&entry.event) == Some(id)
+                && entry.event.answers() == Some(id)
             {
                 let event = serde_json::to_value(&entry.event).unwrap_or_default();
                 answer = Some(match &entry.event {
@@ -268,22 +268,5 @@ fn await_answer(tail: &mut Tail, id: &RequestId, wait: f64) -> Result<Answer> {
             None if Instant::now() >= until => return Ok(Answer::None),
             None => std::thread::sleep(LOOK.min(until.saturating_duration_since(Instant::now()))),
         }
-    }
-}
-
-/// The request that an event answers.
-fn answers(event: &Event) -> Option<&RequestId> {
-    match event {
-        Event::PairDecided(event) => Some(&event.request),
-        Event::NoteAdded(event) => Some(&event.request),
-        Event::CommandRefused(event) => Some(&event.request),
-        Event::RequestTaken(event) => Some(&event.request),
-        Event::RolledBack(event) => Some(&event.request),
-        Event::AlarmCleared(event) => event.request.as_ref(),
-        Event::Paused(event) => event.request.as_ref(),
-        Event::Resumed(event) => event.request.as_ref(),
-        Event::CheckpointSaved(event) => event.request.as_ref(),
-        Event::Stopped(event) => event.request.as_ref(),
-        _ => None,
     }
 }

@@ -17,7 +17,7 @@ use crate::run::event::*;
 use crate::run::ids::{Model, PromptId, Stage};
 use crate::run::number::Num;
 use crate::run::reasons::{Ended, Refusal};
-use crate::text::likeness;
+use crate::text::likeness::{self, Texts};
 
 /// Requests to the writer that are answered together, and share one state of the filter.
 const BATCH: u64 = 8;
@@ -48,8 +48,11 @@ impl Engine {
         let writer = if settings.writer == PromptWriter::Current { model } else { Model::M(0) };
         // A batch that was interrupted is written again, the same: what stands in the journal is skipped.
         let mut batch = self.desk().attempts.saturating_sub(1) / TASKS / BATCH;
+        let filter = self.filter();
+        let mut accepted = Texts::default();
+        self.desk().prompts.iter().for_each(|text| accepted.add(text));
         while self.desk().prompts.len() < wanted && batch * BATCH < most {
-            let Some(verdicts) = self.write_batch(iteration, batch)? else { return Ok(Flow::Stop) };
+            let Some(verdicts) = self.write_batch(iteration, batch, filter.clone())? else { return Ok(Flow::Stop) };
             for (attempt, verdict) in verdicts {
                 if attempt < self.desk().attempts || self.desk().prompts.len() >= wanted {
                     continue;
@@ -58,7 +61,8 @@ impl Engine {
                     Verdict::Accepted { text, nll } => {
                         let number = self.desk().prompts.len() as u32;
                         let id = PromptId { iteration, number };
-                        let likeness = self.likeness(&text);
+                        let likeness = accepted.likeness_with_last(MEASURED, &text);
+                        accepted.add(&text);
                         PromptWritten { id, text, writer, likeness, attempt, nll }.into()
                     }
                     Verdict::Refused { text, why } => PromptRefused { iteration, attempt, text, why }.into(),
@@ -81,7 +85,12 @@ impl Engine {
     }
 
     /// Writes and judges one batch of requests. A function of the seed and of what was accepted before the batch.
-    fn write_batch(&mut self, iteration: u32, batch: u64) -> Result<Option<Vec<(u64, Verdict)>>> {
+    fn write_batch(
+        &mut self,
+        iteration: u32,
+        batch: u64,
+        mut filter: PromptFilter,
+    ) -> Result<Option<Vec<(u64, Verdict)>>> {
         let settings = self.settings.prompts.clone();
         let first = batch * BATCH * TASKS;
         let desk = self.desk();
@@ -93,13 +102,6 @@ impl Engine {
             .map(|(text, _)| text.as_str())
             .collect();
         let seeds: Vec<&str> = self.materials.ift.iter().map(|row| row.prompt.as_str()).collect();
-        let held_out = self.materials.instructions.iter().map(String::as_str);
-        let held_out: Vec<&str> =
-            held_out.chain(self.materials.held_out.iter().map(|set| set.prompt.as_str())).collect();
-        let mut filter = PromptFilter::new(self.settings.prompt_filter.clone(), &seeds, &held_out);
-        if settings.unique_across_iterations {
-            desk.earlier_prompts.iter().for_each(|text| filter.remember(text.clone()));
-        }
         before.iter().for_each(|text| filter.remember(text.to_string()));
 
         let stage = self.seed(iteration, Stage::Prompts);
@@ -177,10 +179,17 @@ impl Engine {
         Ok(())
     }
 
-    /// Highest likeness with the accepted prompts of this iteration.
-    fn likeness(&self, text: &str) -> f64 {
-        let recent = self.desk().prompts.iter().rev().take(MEASURED);
-        recent.map(|other| likeness::rouge_l(text, other)).fold(0.0, f64::max)
+    /// What is known before the first prompt of an iteration.
+    fn filter(&self) -> PromptFilter {
+        let seeds: Vec<&str> = self.materials.ift.iter().map(|row| row.prompt.as_str()).collect();
+        let held_out = self.materials.instructions.iter().map(String::as_str);
+        let held_out: Vec<&str> =
+            held_out.chain(self.materials.held_out.iter().map(|set| set.prompt.as_str())).collect();
+        let mut filter = PromptFilter::new(self.settings.prompt_filter.clone(), &seeds, &held_out);
+        if self.settings.prompts.unique_across_iterations {
+            self.desk().earlier_prompts.iter().for_each(|text| filter.remember(text.clone()));
+        }
+        filter
     }
 
     fn measure_prompts(&mut self, iteration: u32) -> Result<()> {

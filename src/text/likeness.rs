@@ -125,13 +125,22 @@ impl Texts {
 
     /// The most alike of these texts, where its ROUGE-L F1 is over `limit`: its place and the F1. The first of equals.
     pub fn closest_over(&self, text: &str, limit: f64) -> Option<(usize, f64)> {
+        self.closest(0, text, limit)
+    }
+
+    /// The highest ROUGE-L F1 with one of the last `count` texts; 0 without any.
+    pub fn likeness_with_last(&self, count: usize, text: &str) -> f64 {
+        self.closest(self.all.len().saturating_sub(count), text, 0.0).map_or(0.0, |(_, f1)| f1)
+    }
+
+    fn closest(&self, first: usize, text: &str, limit: f64) -> Option<(usize, f64)> {
         // A word that none of the texts has gets a number that none of them has.
         let unknown = u32::MAX;
         let new =
             Encoded::new(words(text).iter().map(|word| self.numbers.get(word).copied().unwrap_or(unknown)).collect());
         let masks = Masks::new(&new.words);
         let mut best: Option<(usize, f64)> = None;
-        for (at, other) in self.all.iter().enumerate() {
+        for (at, other) in self.all.iter().enumerate().skip(first) {
             let limit = best.map_or(limit, |(_, f1)| f1);
             // Nearly all comparisons end here: what the two can have in common at most is too little.
             if f1(new.most_common(other), new.words.len(), other.words.len()) <= limit {

@@ -149,7 +149,8 @@ impl Program {
     /// Waits for the end; the terminal must be as it was.
     pub fn ends(&mut self, before: &Modes) -> u32 {
         let status = self.end();
-        self.quiet(Duration::from_millis(200));
+        // Usually the terminal's other side is closed by now, and this ends at once.
+        self.quiet(Duration::from_secs(2));
         self.is_restored(before);
         status.exit_code()
     }

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::run::ids::RequestId;
+
 mod check;
 mod learning;
 mod life;
@@ -124,4 +126,24 @@ events! {
     "stopped" Stopped,
     "run_finished" RunFinished,
     "failed" Failed,
+}
+
+impl Event {
+    /// The request that this event answers.
+    pub fn answers(&self) -> Option<&RequestId> {
+        match self {
+            Event::CapsChanged(event) => Some(&event.request),
+            Event::PairDecided(event) => Some(&event.request),
+            Event::NoteAdded(event) => Some(&event.request),
+            Event::RequestTaken(event) => Some(&event.request),
+            Event::CommandRefused(event) => Some(&event.request),
+            Event::RolledBack(event) => Some(&event.request),
+            Event::CheckpointSaved(event) => event.request.as_ref(),
+            Event::AlarmCleared(event) => event.request.as_ref(),
+            Event::Paused(event) => event.request.as_ref(),
+            Event::Resumed(event) => event.request.as_ref(),
+            Event::Stopped(event) => event.request.as_ref(),
+            _ => None,
+        }
+    }
 }

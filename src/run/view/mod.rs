@@ -82,6 +82,9 @@ impl RunView {
         let previous = self.at;
         self.seq = seq;
         self.at = at;
+        if let Some(request) = entry.event.answers() {
+            self.answer(request);
+        }
         let fits = match &entry.event {
             Event::RunStarted(event) => {
                 self.config = Arc::new(event.config.clone());
@@ -145,7 +148,6 @@ impl RunView {
                 true
             }
             Event::CapsChanged(event) => {
-                self.answer(&event.request);
                 self.teacher.caps = Some(event.caps);
                 true
             }
@@ -176,13 +178,11 @@ impl RunView {
                 })
             }
             Event::PairDecided(event) => {
-                self.answer(&event.request);
                 let fits = self.decided(seq, at, event);
                 self.check_progressed();
                 fits
             }
             Event::NoteAdded(event) => {
-                self.answer(&event.request);
                 self.notes.push_back((seq, at, Arc::new(event.clone())));
                 event.pair.is_none_or(|pair| self.with_pair(pair, |pair| pair.notes += 1))
             }
@@ -217,9 +217,6 @@ impl RunView {
                 true
             }
             Event::CheckpointSaved(event) => {
-                if let Some(request) = &event.request {
-                    self.answer(request);
-                }
                 if event.finished {
                     self.model_mut(event.model).folder = Some(event.folder.clone());
                 }
@@ -249,33 +246,22 @@ impl RunView {
                 self.alarms.insert(event.id.clone(), AlarmView { seq, at, alarm, acknowledged: None });
                 true
             }
-            Event::AlarmCleared(event) => {
-                if let Some(request) = &event.request {
-                    self.answer(request);
-                }
-                match &event.by {
-                    Some(by) => match self.alarms.get_mut(&event.id) {
-                        Some(alarm) => {
-                            alarm.acknowledged = Some(by.clone());
-                            true
-                        }
-                        None => false,
-                    },
-                    None => self.alarms.remove(&event.id).is_some(),
-                }
-            }
+            Event::AlarmCleared(event) => match &event.by {
+                Some(by) => match self.alarms.get_mut(&event.id) {
+                    Some(alarm) => {
+                        alarm.acknowledged = Some(by.clone());
+                        true
+                    }
+                    None => false,
+                },
+                None => self.alarms.remove(&event.id).is_some(),
+            },
             Event::Paused(event) => {
-                if let Some(request) = &event.request {
-                    self.answer(request);
-                }
                 self.held_since = self.held_since.or(Some(at));
                 self.state = State::Paused(event.why.clone());
                 true
             }
             Event::Resumed(event) => {
-                if let Some(request) = &event.request {
-                    self.answer(request);
-                }
                 let waiting = self.rounds.get(self.iteration as usize).and_then(|round| round.gate.as_ref());
                 if waiting.is_some_and(GateView::is_open) {
                     self.state = State::Waiting;
@@ -293,12 +279,8 @@ impl RunView {
                 }
                 true
             }
-            Event::RequestTaken(event) => {
-                self.answer(&event.request);
-                true
-            }
+            Event::RequestTaken(_) => true,
             Event::CommandRefused(event) => {
-                self.answer(&event.request);
                 self.refusals.push_back((seq, Arc::new(event.clone())));
                 if self.refusals.len() > LATELY {
                     self.refusals.pop_front();
@@ -306,14 +288,10 @@ impl RunView {
                 true
             }
             Event::RolledBack(event) => {
-                self.answer(&event.request);
                 self.rolled_back(event);
                 true
             }
             Event::Stopped(event) => {
-                if let Some(request) = &event.request {
-                    self.answer(request);
-                }
                 self.release(at);
                 self.state = State::Stopped(event.why.clone());
                 true
