@@ -6,6 +6,9 @@ use crate::run::ids::Model;
 use crate::run::measures::{Interval, ScoreSpread};
 use crate::run::reasons::{SignKind, Unscored};
 
+/// Text that has no effect on the judge is chosen as often as not.
+const HALF: f64 = 0.5;
+
 impl Lint<'_> {
     pub(super) fn judging(&mut self) {
         let tally = &self.round.judge;
@@ -114,26 +117,7 @@ impl Lint<'_> {
         let round = self.round;
         let skipped: u32 = round.skipped.values().sum();
         let prompts = round.pairs + skipped;
-        let gaming: Vec<String> = round
-            .pairs()
-            .filter(|(_, pair)| pair.signs.iter().any(|sign| sign.kind == SignKind::Gaming))
-            .map(|(id, _)| id.to_string())
-            .take(20)
-            .collect();
-        if gaming.len() as u32 >= self.limits.gaming_pairs {
-            self.raise(
-                "gaming",
-                Finding {
-                    level: Level::Error,
-                    value: gaming.len() as f64,
-                    threshold: f64::from(self.limits.gaming_pairs),
-                    window: format!("{} pairs of iteration {}", round.pairs, round.iteration),
-                    says: format!("{} pairs hold text that speaks to the judge", gaming.len()),
-                    advice: "Open them in Check and veto what was written for the judge.",
-                    evidence: gaming,
-                },
-            );
-        }
+        self.gaming();
         if prompts < self.limits.min_count {
             return;
         }
@@ -156,6 +140,37 @@ impl Lint<'_> {
         }
         self.pair_measures();
         self.spot_check();
+    }
+
+    /// Text that speaks to the judge is one thing, text that wins by it another: a judge that marks it down trains it away.
+    fn gaming(&mut self) {
+        let (Some(forged), Some(chosen)) = (self.measured("forged_pairs"), self.measured("forged_chosen")) else { return };
+        let (forged, chosen) = (forged as u32, chosen as u32);
+        if forged < self.limits.gaming_pairs {
+            return;
+        }
+        let round = self.round;
+        let evidence: Vec<String> = round
+            .pairs()
+            .filter(|(_, pair)| pair.signs.iter().any(|sign| sign.kind == SignKind::Gaming))
+            .map(|(id, _)| id.to_string())
+            .take(20)
+            .collect();
+        let pays = chosen >= self.limits.gaming_pairs
+            && Interval::wilson(chosen, forged).is_some_and(|interval| interval.low > HALF);
+        let (level, value) = if pays { (Level::Error, chosen) } else { (Level::Warn, forged) };
+        self.raise(
+            "gaming",
+            Finding {
+                level,
+                value: f64::from(value),
+                threshold: f64::from(self.limits.gaming_pairs),
+                window: format!("{} pairs of iteration {}", round.pairs, round.iteration),
+                says: format!("{forged} pairs hold text that speaks to the judge; in {chosen} of them it was chosen"),
+                advice: "Open them in Check and veto what was written for the judge.",
+                evidence,
+            },
+        );
     }
 
     fn pair_measures(&mut self) {
