@@ -192,8 +192,11 @@ impl Engine {
         }
         let forged = |text: &str| signs::gaming(text).is_some();
         let forged_chosen = chosen_texts.iter().filter(|text| forged(text)).count();
-        let forged_pairs =
-            chosen_texts.iter().zip(&rejected_texts).filter(|(chosen, rejected)| forged(chosen) || forged(rejected)).count();
+        let forged_pairs = chosen_texts
+            .iter()
+            .zip(&rejected_texts)
+            .filter(|(chosen, rejected)| forged(chosen) || forged(rejected))
+            .count();
         let margins: Vec<f64> = pooled.iter().map(|(margin, ..)| *margin).filter(|margin| !margin.is_nan()).collect();
         let values = [
             ("mean_margin", statistics::mean(&margins)),

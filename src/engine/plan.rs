@@ -60,8 +60,11 @@ pub fn plan(settings: &Settings, materials: &Materials) -> Vec<Planned> {
 /// Items of one model's evaluation.
 pub fn evaluation(settings: &Settings, materials: &Materials, model: Model) -> usize {
     let answers = instructions(settings, materials) * 2 * settings.eval.answers as usize;
-    let judged =
-        if judges(model) { held_out_responses(settings, materials, model) * settings.judge.samples as usize } else { 0 };
+    let judged = if judges(model) {
+        held_out_responses(settings, materials, model) * settings.judge.samples as usize
+    } else {
+        0
+    };
     let duels = opponents(model).len() * instructions(settings, materials) * 2;
     let own_duels = if settings.eval.head_to_head { duels } else { 0 };
     let teacher_duels = if settings.teacher_duels() { duels } else { 0 };

@@ -144,7 +144,9 @@ impl Lint<'_> {
 
     /// Text that speaks to the judge is one thing, text that wins by it another: a judge that marks it down trains it away.
     fn gaming(&mut self) {
-        let (Some(forged), Some(chosen)) = (self.measured("forged_pairs"), self.measured("forged_chosen")) else { return };
+        let (Some(forged), Some(chosen)) = (self.measured("forged_pairs"), self.measured("forged_chosen")) else {
+            return;
+        };
         let (forged, chosen) = (forged as u32, chosen as u32);
         if forged < self.limits.gaming_pairs {
             return;
@@ -333,6 +335,65 @@ impl Lint<'_> {
                 format!("the first place wins {} of the verdicts", percent(first)),
                 "Read head-to-head results with care: both orders are always asked.",
             );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::run::alarms::{AlarmSettings, lint};
+    use crate::run::entry::{Entry, Stamp};
+    use crate::run::event::{Event, Measured, RunStarted, StageStarted};
+    use crate::run::ids::Stage;
+    use crate::run::number::Num;
+    use crate::run::view::RunView;
+
+    fn with_forged(forged: f64, chosen: f64) -> RunView {
+        let started = RunStarted {
+            name: "forged".into(),
+            program: "test".into(),
+            config: serde_json::json!({}),
+            config_hash: String::new(),
+            seed: 0,
+            policy: "none".into(),
+            judge: "self".into(),
+            recipe: "self".into(),
+            iterations: 2,
+            data: Vec::new(),
+            plan: Vec::new(),
+        };
+        let values: BTreeMap<String, Num> =
+            [("forged_pairs".to_string(), Num(forged)), ("forged_chosen".to_string(), Num(chosen))].into();
+        let events: [Event; 3] = [
+            started.into(),
+            StageStarted { iteration: 1, stage: Stage::Pairs, model: Model::M(1), total: 500 }.into(),
+            Measured { iteration: 1, stage: Stage::Pairs, values, phrases: Vec::new() }.into(),
+        ];
+        let mut view = RunView::default();
+        for (seq, event) in (1..).zip(events) {
+            view.apply(&Entry { seq, at: Stamp(seq as i64), event });
+        }
+        view
+    }
+
+    #[test]
+    fn text_for_the_judge_stops_a_run_only_where_it_wins() {
+        let table = [
+            ("two are too few to say anything", 2.0, 2.0, None),
+            ("three that the judge marked down are a healthy run's slips", 3.0, 0.0, Some(Level::Warn)),
+            ("three of three may be luck", 3.0, 3.0, Some(Level::Warn)),
+            ("half of many is no effect", 20.0, 10.0, Some(Level::Warn)),
+            ("a sixth of many is trained away", 60.0, 10.0, Some(Level::Warn)),
+            ("all of a few is gaming", 5.0, 5.0, Some(Level::Error)),
+            ("most of many is gaming", 30.0, 24.0, Some(Level::Error)),
+        ];
+        for (says, forged, chosen, level) in table {
+            let alarms = lint(&with_forged(forged, chosen), &AlarmSettings::default());
+            let found = alarms.iter().find(|alarm| alarm.id == "gaming").map(|alarm| alarm.level);
+            assert_eq!(found, level, "{says}");
         }
     }
 }
