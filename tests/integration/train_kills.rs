@@ -36,6 +36,8 @@ fn short(root: &Path) -> Settings {
     let mut settings = train_run::intrinsic(root, &base);
     settings.sft.epochs = 5;
     settings.prompts.count = 8;
+    settings.dpo.batch = 1;
+    settings.checkpoint.every = 2;
     settings.eval.instructions = 3;
     settings.eval.ranked = 2;
     settings.eval.anchors = 2;
@@ -228,11 +230,11 @@ fn a_run_whose_state_lacks_any_field_does_not_go_on() {
         }
     });
     train_run::engine(&stopped, signals, listener).unwrap();
-    let saved = entries(&stopped).into_iter().find_map(|entry| match entry.event {
+    let saved = entries(&stopped).into_iter().filter_map(|entry| match entry.event {
         Event::CheckpointSaved(saved) if !saved.finished => Some(saved.folder.clone()),
         _ => None,
     });
-    let saved = saved.unwrap();
+    let saved = saved.last().unwrap();
     let again = |name: &str, damage: &dyn Fn(&Path)| {
         let folder = RunFolder::create(root.path(), name).unwrap();
         std::fs::remove_dir_all(folder.path()).unwrap();

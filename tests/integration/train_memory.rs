@@ -8,7 +8,7 @@ use crate::llama_sampling::{alone, resident};
 use crate::train_tiny::{answers, model, policy, preferences};
 
 /// Steps in a test run of every commit; set SELFREWARD_MEMORY_STEPS for more.
-const STEPS: u64 = 200;
+const STEPS: u64 = 120;
 /// Steps after which everything that is kept has been taken once.
 const WARM: u64 = 50;
 
