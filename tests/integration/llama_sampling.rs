@@ -219,6 +219,7 @@ pub fn alone(name: &str) -> bool {
     let said = std::process::Command::new(own).args([name, "--exact", "--nocapture"]).env(ALONE, "1").output().unwrap();
     let words = String::from_utf8_lossy(&said.stderr).into_owned() + &String::from_utf8_lossy(&said.stdout);
     assert!(said.status.success() && words.contains("1 passed"), "{words}");
+    eprint!("{}", String::from_utf8_lossy(&said.stderr));
     false
 }
 
