@@ -15,14 +15,14 @@ use selfreward::run::folder::RunFolder;
 use selfreward::run::journal::{mend, segment_name};
 use selfreward::run::view::RunView;
 
-use crate::stage::{engine, facts, play, small};
+use crate::stage::{engine, facts, play, size, small};
 
 /// Kills in a test run of every commit; set SELFREWARD_KILLS for more.
-const KILLS: u32 = 12;
+const KILLS: u32 = 6;
 
-/// `step` in a test run of every commit, 1 (every entry, every byte) when SELFREWARD_CUTS is set.
+/// `step` in a test run of every commit, 1 (every entry, every byte) in the long form.
 fn every(step: usize) -> usize {
-    if std::env::var_os("SELFREWARD_CUTS").is_some() { 1 } else { step }
+    size(step, 1)
 }
 
 fn tiny() -> Settings {
@@ -134,7 +134,8 @@ fn a_journal_cut_after_any_entry_resumes_to_the_same_facts() {
             .iter()
             .any(|kind| line.contains(&format!("\"kind\":\"{kind}")))
     };
-    let chosen: Vec<usize> = (0..ends.len()).filter(|&at| at % every(97) == 0 || (border(at) && at % 5 == 0)).collect();
+    let chosen: Vec<usize> =
+        (0..ends.len()).filter(|&at| at % every(149) == 0 || (border(at) && at % 5 == 0)).collect();
     for at in &chosen {
         let folder = cut(&whole, root.path(), &format!("cut{at}"), ends[*at]);
         let (ended, _) =

@@ -12,7 +12,7 @@ use selfreward::run::event::{Event, Level, PauseReason, Paused};
 use selfreward::run::ids::Model;
 use selfreward::run::view::{RunView, State};
 
-use crate::stage::{engine_with, entries, play, small, story};
+use crate::stage::{engine_with, entries, play, size, small, story};
 
 #[test]
 fn a_healthy_run_makes_m3_and_measures_every_model() {
@@ -55,7 +55,11 @@ fn errors(view: &RunView) -> BTreeSet<String> {
 fn twenty_healthy_seeds_raise_no_error() {
     let root = tempfile::tempdir().unwrap();
     for seed in 0..20 {
-        let (_, view) = play(root.path(), &format!("seed{seed}"), &small(seed));
+        let mut settings = small(seed);
+        settings.prompts.count = size(30, settings.prompts.count);
+        settings.eval.instructions = size(12, settings.eval.instructions);
+        settings.eval.ranked = size(12, settings.eval.ranked);
+        let (_, view) = play(root.path(), &format!("seed{seed}"), &settings);
         assert_eq!(errors(&view), BTreeSet::new(), "seed {seed}: {:?}", view.alarm_log);
     }
 }

@@ -10,7 +10,7 @@ use selfreward::run::entry::Stamp;
 use selfreward::run::folder::RunFolder;
 
 use crate::pty::Program;
-use crate::stage::{entries, small};
+use crate::stage::{entries, size, small};
 use crate::story;
 
 /// How long is looked; the environment may ask for more.
@@ -25,7 +25,7 @@ fn percentile(mut values: Vec<f64>, share: f64) -> f64 {
 
 /// Milliseconds from a key to the first byte that it draws.
 fn answers(program: &mut Program, keys: &[&str]) -> Vec<f64> {
-    (0..80)
+    (0..size(32, 80))
         .map(|turn| {
             program.quiet(Duration::from_millis(30));
             let begun = Instant::now();

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use selfreward::microworld::corpus::{self, Document, Judged, Labelling};
 use selfreward::microworld::{World, oracle, vocabulary};
 
-const PRETRAINING: usize = 64_000;
+use crate::stage::size;
+
 const SETS: usize = 320;
 
 /// FNV-1a over the debug form: enough to pin a corpus.
@@ -38,7 +39,7 @@ fn no_held_out_prompt_occurs_in_any_training_corpus() {
         .chain(corpus::held_out_eft(&world, SETS).map(|set| set.prompt))
         .collect();
     assert_eq!(held_out.len(), 396, "198 for answers and 198 for ranked sets, none shared");
-    for document in corpus::pretraining(&world, PRETRAINING) {
+    for document in corpus::pretraining(&world, size(12_000, 64_000)) {
         for prompt in prompts_of(&document) {
             assert!(!held_out.contains(prompt), "{document:?}");
         }

@@ -1,5 +1,6 @@
 //! Laws of the world: inverses are inverses, flaws cost points, remarks are true, and no text makes it panic.
 
+use crate::stage::size;
 use proptest::prelude::*;
 use selfreward::microworld::{
     Category, FAMILIES, ITEMS, Item, Kind, Prompt, World, actors, oracle, spoken, vocabulary,
@@ -248,7 +249,7 @@ fn any_tokens() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: size(96, 256), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_a_model_samples_survives_printing_and_reading(tokens in any_tokens()) {

@@ -121,21 +121,29 @@ pub struct CandidateView {
 /// One judgement. A long run has a million of them, so its parts stand close together.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JudgementView {
-    pub seq: Seq,
     /// Zero and without meaning where there is a reason why there is no score.
     scored: f64,
+    /// Four billion entries would be a journal of a terabyte.
+    seq: u32,
     sample: u16,
     unscored: Option<Unscored>,
 }
 
+const _: () = assert!(size_of::<JudgementView>() == 16);
+
 impl JudgementView {
     fn new(seq: Seq, sample: u32, score: Scored) -> JudgementView {
         JudgementView {
-            seq,
+            seq: u32::try_from(seq).unwrap_or(u32::MAX),
             scored: score.unwrap_or(0.0),
             sample: u16::try_from(sample).unwrap_or(u16::MAX),
             unscored: score.err(),
         }
+    }
+
+    /// Where its reply stands.
+    pub fn seq(&self) -> Seq {
+        self.seq.into()
     }
 
     pub fn score(&self) -> Scored {
@@ -314,6 +322,7 @@ impl Round {
         }
         // There are few, and there are a million of them: no room is kept for more.
         prompt.candidates.reserve_exact(1);
+        prompt.candidates.reserve_exact(1);
         prompt.candidates.push(CandidateView {
             seq,
             words: event.text.split_whitespace().count() as u32,
@@ -332,6 +341,8 @@ impl Round {
             .get_mut(event.prompt.number as usize)
             .and_then(|prompt| prompt.candidates.get_mut(event.candidate as usize));
         let Some(candidate) = candidate else { return false };
+        candidate.judgements.reserve_exact(1);
+        // They are few and never more than planned: room for others would be most of what a long run takes.
         candidate.judgements.reserve_exact(1);
         candidate.judgements.push(JudgementView::new(seq, event.sample, event.score));
         self.judge.add(event, has_scale);

@@ -100,7 +100,7 @@ fn replies(app: &App, id: PromptId, numbers: [u32; 2]) -> String {
             out += &format!(
                 "--- {name}, reply {}\n{}\n",
                 judgement.sample() + 1,
-                visible(&sides::text(app, judgement.seq))
+                visible(&sides::text(app, judgement.seq()))
             );
         }
     }
@@ -115,7 +115,7 @@ fn json(app: &App, id: PromptId) -> String {
         judgements: candidate
             .judgements
             .iter()
-            .map(|judgement| Judged { score: judgement.score(), reply: sides::text(app, judgement.seq) })
+            .map(|judgement| Judged { score: judgement.score(), reply: sides::text(app, judgement.seq()) })
             .collect(),
     });
     let whole = Whole {

@@ -172,7 +172,7 @@ fn judge(app: &App, candidate: &CandidateView, sample: usize, width: usize) -> V
     if count == 0 {
         return Vec::new();
     }
-    let reply = sides::Reply::of(app, candidate.judgements[sample % count].seq);
+    let reply = sides::Reply::of(app, candidate.judgements[sample % count].seq());
     match reply.as_ref().and_then(sides::Reply::judged) {
         Some(judged) => prose::lines(&prose::reply(&judged.reply, judged.span), width, true),
         None => vec![vec![Piece::new("(this reply is missing from the journal)", Role::Dim)]],

@@ -59,7 +59,8 @@ fn with_interval(value: Option<f64>, interval: Option<Interval>) -> Option<Strin
 
 /// A mean with its interval, both as numbers.
 fn mean_with_interval(mean: f64, interval: Interval) -> Option<String> {
-    Some(format!("{} ({:.2}–{:.2})", number(mean, 3), interval.low, interval.high))
+    // As many places as its interval: a grade below 1 is no wider than one above it.
+    Some(format!("{mean:.2} ({:.2}–{:.2})", interval.low, interval.high))
 }
 
 fn with_count(value: Option<String>, n: u32) -> Option<String> {

@@ -55,7 +55,7 @@ fn one(frame: &mut Frame, area: Rect, app: &App, id: PromptId, number_of: u32, f
     let width = usize::from(inside.width).saturating_sub(2);
     let mut all: Vec<Line> = head::answer(app, id).into_iter().collect();
     let mut left = 0;
-    match sides::Reply::of(app, judgement.seq) {
+    match sides::Reply::of(app, judgement.seq()) {
         Some(reply) => {
             if let Some(judged) = reply.judged() {
                 let pieces = prose::reply(&judged.reply, judged.span);

@@ -1,4 +1,6 @@
-//! Prints screens of a told story: `cargo run --example frames -- STORY KEYS WIDTHxHEIGHT …`, for reading them as a stranger would.
+//! Prints screens of a told story, for reading them as a stranger would.
+//!
+//! `cargo bench --profile dev --no-default-features --bench frames -- STORY KEYS WIDTHxHEIGHT …`
 #![allow(
     dead_code,
     clippy::unwrap_used,
@@ -7,13 +9,15 @@
     reason = "a tool for the people who draw the screens"
 )]
 
+#[path = "../tests/integration/stage.rs"]
+mod stage;
 #[path = "../tests/integration/story/mod.rs"]
 mod story;
 #[path = "../tests/integration/tui_screens.rs"]
 mod tui_screens;
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let name = arguments.next().unwrap_or_else(|| "learning".into());
     let keys = arguments.next().unwrap_or_default();
     let sizes: Vec<String> = arguments.collect();

@@ -1,6 +1,6 @@
 //! Measures the viewer on a run of a million events: reading, seeking, frames, bytes, memory.
 //!
-//! `cargo run --release --no-default-features --example looking_glass_probe [PROMPTS [FOLDER]]`. An existing folder is read, not written.
+//! `cargo bench --no-default-features --bench looking_glass -- [PROMPTS [FOLDER]]`. An existing folder is read, not written.
 #![allow(
     dead_code,
     clippy::unwrap_used,
@@ -120,7 +120,7 @@ mod changing {
 }
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let prompts: u32 = arguments.next().map_or(28_000, |text| text.parse().unwrap());
     let root = tempfile::tempdir().unwrap();
     let folder = match arguments.next() {

@@ -1,6 +1,6 @@
 //! How long the spot check takes from a key to the next pair on the screen, 120 by 40, and to compare two long answers.
 //!
-//! `cargo run --release --no-default-features --example spot_check_probe`
+//! `cargo bench --no-default-features --bench spot_check`
 #![allow(
     dead_code,
     clippy::unwrap_used,
