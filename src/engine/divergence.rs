@@ -62,7 +62,7 @@ impl Engine {
 impl Probe {
     /// Whether the divergence is looked at after this step.
     pub fn is_due(&self, step: u64, of: u64) -> bool {
-        step % self.every == 0 || step == of
+        step.is_multiple_of(self.every) || step == of
     }
 
     /// The estimate with the policy's weights as they are, and its count.

@@ -40,7 +40,7 @@ fn stays(name: &str, make: fn(&mut LlamaPolicy) -> Lesson) {
     let mut warm = 0.0;
     for step in 1..=steps() {
         learner.step().unwrap();
-        if step % 25 == 0 {
+        if step.is_multiple_of(25) {
             learner.held_out().unwrap();
         }
         if step == WARM {

@@ -197,7 +197,7 @@ fn a_tiny_llama_rewards_itself_by_what_it_has_gained_over_its_base() {
     // The divergence is looked at where it should be, begins near 0 and is that of the finished model in the end.
     let looked: Vec<u64> = steps.iter().filter(|step| step.kl_held_out.is_some()).map(|step| step.step).collect();
     let of = steps[0].of;
-    assert_eq!(looked, (1..=of).filter(|step| step % 2 == 0 || *step == of).collect::<Vec<_>>());
+    assert_eq!(looked, (1..=of).filter(|step| step.is_multiple_of(2) || *step == of).collect::<Vec<_>>());
     let instructions = Materials::read(&intrinsic(root.path(), Path::new("base"))).unwrap().instructions;
     let answers: Vec<Example> = entries(&folder)
         .into_iter()
