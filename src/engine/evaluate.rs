@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::engine::desk::{HeldOutAnswer, tenths};
 use crate::engine::drive::Engine;
 use crate::engine::eft::eft_judged;
-use crate::engine::plan::{instructions, judges, opponents, ranked_sets};
+use crate::engine::plan::{instructions, judges, opponents, ranked_sets_of};
 use crate::engine::policy::{Ask, Flow, JudgeAsk, Judgement, Reply, Sampling};
 use crate::engine::seat::InOrder;
 use crate::recipe::agreement::{AgreementSettings, Response, agreement};
@@ -106,7 +106,7 @@ impl Engine {
         if !judges(model) {
             return Ok(Flow::Go);
         }
-        let sets = ranked_sets(&self.settings, &self.materials);
+        let sets = ranked_sets_of(&self.settings, &self.materials, model);
         let mut places = Vec::new();
         let mut asks = Vec::new();
         for (set, ranking) in (0..).zip(self.materials.held_out.iter().take(sets)) {
@@ -235,7 +235,7 @@ impl Engine {
 
     /// Pooled scores of each held-out set's responses.
     fn pooled_held_out(&self, model: Model) -> Vec<Vec<Pooled>> {
-        let sets = ranked_sets(&self.settings, &self.materials);
+        let sets = ranked_sets_of(&self.settings, &self.materials, model);
         let scores_of = |set: u32, response: u32| {
             let scores = self.desk().held_out_scores.get(&(model, set, response));
             let scores: Vec<Scored> = scores.into_iter().flatten().copied().collect();

@@ -11,6 +11,7 @@ use crate::engine::teaching::settings::Recipe;
 use crate::recipe::judge::{Pooled, pool};
 use crate::recipe::pairs::{self, Choice, choose_pair, cut_low_policy_margins, demonstrated, noisy_pairs};
 use crate::recipe::phrases::grown;
+use crate::recipe::signs;
 use crate::recipe::spread::{count_words, length_rho_within};
 use crate::recipe::statistics;
 use crate::recipe::suspicion::{Facts, Side, Usual, suspicion};
@@ -202,11 +203,20 @@ impl Engine {
             chosen_texts.push(chosen.text.as_str());
             rejected_texts.push(rejected.text.as_str());
         }
+        let forged = |text: &str| signs::gaming(text).is_some();
+        let forged_chosen = chosen_texts.iter().filter(|text| forged(text)).count();
+        let forged_pairs = chosen_texts
+            .iter()
+            .zip(&rejected_texts)
+            .filter(|(chosen, rejected)| forged(chosen) || forged(rejected))
+            .count();
         let margins: Vec<f64> = pooled.iter().map(|(margin, ..)| *margin).filter(|margin| !margin.is_nan()).collect();
         let values = [
             ("mean_margin", statistics::mean(&margins)),
             ("length_ratio", statistics::mean(&ratios)),
             ("noisy_pairs", noisy_pairs(&pooled)),
+            ("forged_pairs", Some(forged_pairs as f64)),
+            ("forged_chosen", Some(forged_chosen as f64)),
             ("chosen_longer", (longer + shorter > 0).then(|| f64::from(longer) / f64::from(longer + shorter))),
         ];
         let phrases = grown(&chosen_texts, &rejected_texts, PHRASES);

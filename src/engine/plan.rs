@@ -59,12 +59,21 @@ pub fn plan(settings: &Settings, materials: &Materials) -> Vec<Planned> {
 /// Items of one model's evaluation.
 pub fn evaluation(settings: &Settings, materials: &Materials, model: Model) -> usize {
     let answers = instructions(settings, materials) * 2 * settings.eval.answers as usize;
-    let judged =
-        if judges(model) { held_out_responses(settings, materials) * settings.judge.samples as usize } else { 0 };
+    let judged = if judges(model) {
+        held_out_responses(settings, materials, model) * settings.judge.samples as usize
+    } else {
+        0
+    };
     let duels = opponents(model).len() * instructions(settings, materials) * 2;
     let own_duels = if settings.eval.head_to_head { duels } else { 0 };
     let teacher_duels = if settings.teacher_duels() { duels } else { 0 };
-    let teacher_judged = if settings.teacher_holds_out() && model == Model::Baseline { judged } else { 0 };
+    // The teacher is measured once, beside the baseline, on all of them.
+    let all = materials.held_out.iter().take(ranked_sets(settings, materials)).map(|set| set.responses.len());
+    let teacher_judged = if settings.teacher_holds_out() && model == Model::Baseline {
+        all.sum::<usize>() * settings.judge.samples as usize
+    } else {
+        0
+    };
     answers + judged + own_duels + teacher_duels + teacher_judged
 }
 
@@ -91,12 +100,19 @@ pub fn instructions(settings: &Settings, materials: &Materials) -> usize {
     at_most(materials.instructions.len(), settings.eval.instructions)
 }
 
+/// Held-out ranked sets that are judged, at most.
 pub fn ranked_sets(settings: &Settings, materials: &Materials) -> usize {
     at_most(materials.held_out.len(), settings.eval.ranked)
 }
 
-fn held_out_responses(settings: &Settings, materials: &Materials) -> usize {
-    materials.held_out.iter().take(ranked_sets(settings, materials)).map(|set| set.responses.len()).sum()
+/// Those that this model judges.
+pub fn ranked_sets_of(settings: &Settings, materials: &Materials, model: Model) -> usize {
+    let all = ranked_sets(settings, materials);
+    if model == Model::Baseline { at_most(all, settings.eval.ranked_baseline) } else { all }
+}
+
+fn held_out_responses(settings: &Settings, materials: &Materials, model: Model) -> usize {
+    materials.held_out.iter().take(ranked_sets_of(settings, materials, model)).map(|set| set.responses.len()).sum()
 }
 
 /// A limit of 0 takes all.

@@ -300,6 +300,8 @@ pub struct EvalSettings {
     pub instructions: u32,
     /// Held-out ranked sets that each model judges; 0 takes all.
     pub ranked: u32,
+    /// How many of these the baseline judges, which has not learnt to judge; 0 takes all.
+    pub ranked_baseline: u32,
     /// Ranked responses, the first of the held-out ones, whose scores are compared from model to model.
     pub anchors: u32,
     /// Answer the held-out instructions at 0.7 and 1.0, so many times each.
@@ -316,6 +318,7 @@ impl Default for EvalSettings {
         EvalSettings {
             instructions: 256,
             ranked: 0,
+            ranked_baseline: 0,
             anchors: 100,
             answers: 1,
             max_tokens: 1024,
@@ -504,7 +507,15 @@ impl Settings {
             ..tiny.dpo
         };
         // Its judge knows scores and no comparisons; the oracle compares.
-        tiny.eval = EvalSettings { instructions: 0, max_tokens: 48, bootstrap: 500, head_to_head: false, ..tiny.eval };
+        // Its baseline knows no scores at all: a few sets say so as well as all of them, and M1 is there sooner.
+        tiny.eval = EvalSettings {
+            instructions: 0,
+            ranked_baseline: 25,
+            max_tokens: 48,
+            bootstrap: 500,
+            head_to_head: false,
+            ..tiny.eval
+        };
         tiny.checkpoint.every = 50;
         // In the embedded world the same few rationales are right again and again.
         tiny.alarms.repeated_rationales = 1.0;

@@ -63,6 +63,23 @@ pub fn eta(view: &RunView, now: Stamp) -> Eta {
     Eta { stage, run, rate: pace.map(|pace| 1.0 / pace.mid) }
 }
 
+/// Seconds until the next `stage` that is planned behind the present one begins, people's time left out.
+pub fn until(view: &RunView, now: Stamp, stage: Stage) -> Option<Estimate> {
+    let (started, span) = (view.started.as_ref()?, view.stage()?);
+    if matches!(view.state, State::Finished | State::Failed(_)) {
+        return None;
+    }
+    let here = (span.iteration, span.stage, span.model);
+    let place = started.plan.iter().position(|planned| (planned.iteration, planned.stage, planned.model) == here)?;
+    let later = &started.plan[place + 1..];
+    let ahead = &later[..later.iter().position(|planned| planned.stage == stage)?];
+    let over = span.finished.is_some() || span.stage == Stage::Check;
+    let left = span.total.saturating_sub(span.done);
+    let rest = if over { Estimate::default() } else { Pace::of(span, now)?.left(left) };
+    let ahead = ahead.iter().filter(|planned| planned.stage != Stage::Check);
+    ahead.map(|planned| expect(view, planned.stage, planned.total)).try_fold(rest, |sum, more| Some(sum.add(more?)))
+}
+
 /// Seconds per item: likely, and at the edges of what was seen.
 #[derive(Clone, Copy)]
 struct Pace {

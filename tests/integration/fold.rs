@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use selfreward::run::entry::{Entry, Stamp};
+use selfreward::run::eta;
 use selfreward::run::event::*;
 use selfreward::run::ids::{Model, PromptId, Stage};
 use selfreward::run::number::Num;
@@ -10,6 +11,7 @@ use selfreward::run::reasons::Ended;
 use selfreward::run::view::RunView;
 
 use crate::stage::{entries, play, size, small};
+use crate::story;
 
 #[test]
 fn folding_in_two_parts_equals_folding_at_once_for_every_cut() {
@@ -236,4 +238,24 @@ fn a_million_entries_fold_in_seconds_and_bounded_memory() {
     // The bar is 3 s and 400 MB for an optimised program; unoptimised code on a busy machine gets ten times as long.
     assert!(folding < if cfg!(debug_assertions) { 30.0 } else { 3.0 }, "{folding}");
     assert!(grown < 400 << 20, "{grown}");
+}
+
+#[test]
+fn a_stage_ahead_is_as_far_as_everything_before_it() {
+    let until = |entries: &[Entry], stage: Stage| {
+        let mut view = RunView::default();
+        entries.iter().for_each(|entry| view.apply(entry));
+        eta::until(&view, entries.last().unwrap().at, stage).map(|left| left.mid)
+    };
+    let early = story::named("started").tell();
+    let ahead: Vec<f64> = [Stage::Prompts, Stage::Candidates, Stage::Judge, Stage::Pairs, Stage::Dpo]
+        .map(|stage| until(&early, stage).unwrap())
+        .to_vec();
+    assert!(ahead[0] > 0.0 && ahead.is_sorted(), "{ahead:?}");
+    assert!(ahead[3] > ahead[0], "{ahead:?}");
+    // Checking waits for people, and what people need is nobody's to estimate.
+    assert_eq!(until(&early, Stage::Check), until(&early, Stage::Dpo));
+    let later = story::named("judging").tell();
+    assert_eq!(until(&later, Stage::Baseline), None, "a stage that is over does not come again");
+    assert_eq!(until(&story::named("finished").tell(), Stage::Pairs), None);
 }

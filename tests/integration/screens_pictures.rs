@@ -65,6 +65,8 @@ fn screens_look_as_they_did() {
         ("pairs", "gaming", "3 >"),
         ("pairs-range", "gate", "3 v j j"),
         ("pairs-mistake", "gate", "3 / s u s p > x"),
+        ("pairs-none", "started", "3"),
+        ("gen-none", "started", "2"),
         ("gen-writing", "writing", "2"),
         ("gen-judging", "judging", "2 Tab"),
         ("gen-refused", "judging", "2 Tab Tab"),

@@ -6,6 +6,9 @@ use crate::run::ids::Model;
 use crate::run::measures::{Interval, ScoreSpread};
 use crate::run::reasons::{SignKind, Unscored};
 
+/// Text that has no effect on the judge is chosen as often as not.
+const HALF: f64 = 0.5;
+
 impl Lint<'_> {
     pub(super) fn judging(&mut self) {
         let tally = &self.round.judge;
@@ -136,26 +139,7 @@ impl Lint<'_> {
         let round = self.round;
         let skipped: u32 = round.skipped.values().sum();
         let prompts = round.pairs + skipped;
-        let gaming: Vec<String> = round
-            .pairs()
-            .filter(|(_, pair)| pair.signs.iter().any(|sign| sign.kind == SignKind::Gaming))
-            .map(|(id, _)| id.to_string())
-            .take(20)
-            .collect();
-        if gaming.len() as u32 >= self.limits.gaming_pairs {
-            self.raise(
-                "gaming",
-                Finding {
-                    level: Level::Error,
-                    value: gaming.len() as f64,
-                    threshold: f64::from(self.limits.gaming_pairs),
-                    window: format!("{} pairs of iteration {}", round.pairs, round.iteration),
-                    says: format!("{} pairs hold text that speaks to the judge", gaming.len()),
-                    advice: "Open them in Check and veto what was written for the judge.",
-                    evidence: gaming,
-                },
-            );
-        }
+        self.gaming();
         if prompts < self.limits.min_count {
             return;
         }
@@ -178,6 +162,39 @@ impl Lint<'_> {
         }
         self.pair_measures();
         self.spot_check();
+    }
+
+    /// Text that speaks to the judge is one thing, text that wins by it another: a judge that marks it down trains it away.
+    fn gaming(&mut self) {
+        let (Some(forged), Some(chosen)) = (self.measured("forged_pairs"), self.measured("forged_chosen")) else {
+            return;
+        };
+        let (forged, chosen) = (forged as u32, chosen as u32);
+        if forged < self.limits.gaming_pairs {
+            return;
+        }
+        let round = self.round;
+        let evidence: Vec<String> = round
+            .pairs()
+            .filter(|(_, pair)| pair.signs.iter().any(|sign| sign.kind == SignKind::Gaming))
+            .map(|(id, _)| id.to_string())
+            .take(20)
+            .collect();
+        let pays = chosen >= self.limits.gaming_pairs
+            && Interval::wilson(chosen, forged).is_some_and(|interval| interval.low > HALF);
+        let (level, value) = if pays { (Level::Error, chosen) } else { (Level::Warn, forged) };
+        self.raise(
+            "gaming",
+            Finding {
+                level,
+                value: f64::from(value),
+                threshold: f64::from(self.limits.gaming_pairs),
+                window: format!("{} pairs of iteration {}", round.pairs, round.iteration),
+                says: format!("{forged} pairs hold text that speaks to the judge; in {chosen} of them it was chosen"),
+                advice: "Open them in Check and veto what was written for the judge.",
+                evidence,
+            },
+        );
     }
 
     fn pair_measures(&mut self) {
@@ -342,6 +359,65 @@ impl Lint<'_> {
                 format!("the first place wins {} of the verdicts", percent(first)),
                 "Read head-to-head results with care: both orders are always asked.",
             );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::run::alarms::{AlarmSettings, lint};
+    use crate::run::entry::{Entry, Stamp};
+    use crate::run::event::{Event, Measured, RunStarted, StageStarted};
+    use crate::run::ids::Stage;
+    use crate::run::number::Num;
+    use crate::run::view::RunView;
+
+    fn with_forged(forged: f64, chosen: f64) -> RunView {
+        let started = RunStarted {
+            name: "forged".into(),
+            program: "test".into(),
+            config: serde_json::json!({}),
+            config_hash: String::new(),
+            seed: 0,
+            policy: "none".into(),
+            judge: "self".into(),
+            recipe: "self".into(),
+            iterations: 2,
+            data: Vec::new(),
+            plan: Vec::new(),
+        };
+        let values: BTreeMap<String, Num> =
+            [("forged_pairs".to_string(), Num(forged)), ("forged_chosen".to_string(), Num(chosen))].into();
+        let events: [Event; 3] = [
+            started.into(),
+            StageStarted { iteration: 1, stage: Stage::Pairs, model: Model::M(1), total: 500 }.into(),
+            Measured { iteration: 1, stage: Stage::Pairs, values, phrases: Vec::new() }.into(),
+        ];
+        let mut view = RunView::default();
+        for (seq, event) in (1..).zip(events) {
+            view.apply(&Entry { seq, at: Stamp(seq as i64), event });
+        }
+        view
+    }
+
+    #[test]
+    fn text_for_the_judge_stops_a_run_only_where_it_wins() {
+        let table = [
+            ("two are too few to say anything", 2.0, 2.0, None),
+            ("three that the judge marked down are a healthy run's slips", 3.0, 0.0, Some(Level::Warn)),
+            ("three of three may be luck", 3.0, 3.0, Some(Level::Warn)),
+            ("half of many is no effect", 20.0, 10.0, Some(Level::Warn)),
+            ("a sixth of many is trained away", 60.0, 10.0, Some(Level::Warn)),
+            ("all of a few is gaming", 5.0, 5.0, Some(Level::Error)),
+            ("most of many is gaming", 30.0, 24.0, Some(Level::Error)),
+        ];
+        for (says, forged, chosen, level) in table {
+            let alarms = lint(&with_forged(forged, chosen), &AlarmSettings::default());
+            let found = alarms.iter().find(|alarm| alarm.id == "gaming").map(|alarm| alarm.level);
+            assert_eq!(found, level, "{says}");
         }
     }
 }

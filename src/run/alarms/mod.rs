@@ -28,7 +28,7 @@ pub struct AlarmSettings {
     pub unparsed_stop: f64,
     /// Share of replies with several, impossible or garbled scores.
     pub ambiguous: f64,
-    /// Pairs of an iteration in which an answer speaks to the judge: stop.
+    /// Pairs of an iteration in which an answer speaks to the judge: warn; chosen answers that do, and win by it: stop.
     pub gaming_pairs: u32,
     /// Share of the most common score, and rise of the mean score per iteration.
     pub saturation_share: f64,
@@ -156,7 +156,7 @@ pub const RULES: &[(&str, Lamp, &str)] = &[
     ("anchor-drift", Lamp::Human, "fixed items are judged differently than before"),
     ("consistency", Lamp::Human, "two successive models' rewards rank the same answers differently"),
     ("order-bias", Lamp::Human, "pairwise verdicts depend on the order"),
-    ("gaming", Lamp::Human, "answers speak to the judge"),
+    ("gaming", Lamp::Human, "answers speak to the judge, and win by it"),
     ("contradiction", Lamp::Human, "rationales contradict scores, or repeat"),
     ("human", Lamp::Human, "humans find many bad pairs in the random part"),
     ("collapse", Lamp::Diversity, "answers become alike, endless or repetitive"),

@@ -8,6 +8,7 @@ use crate::tui::keys::Action;
 
 pub mod cards;
 pub mod check;
+pub mod coming;
 pub mod compare;
 pub mod eval;
 pub mod generation;

@@ -317,7 +317,17 @@ impl Teller {
             }
             self.maybe_end(iteration, Stage::Pairs, f64::from(number) / total as f64)?;
         }
-        let values = [("mean_margin", 1.6), ("noisy_pairs", 0.2), ("length_rho", 0.1)];
+        let forged = self.view.round(iteration).map_or(0, |round| {
+            round.pairs().filter(|(_, pair)| pair.signs.iter().any(|sign| sign.kind == SignKind::Gaming)).count()
+        });
+        let forged = forged as f64;
+        let values = [
+            ("mean_margin", 1.6),
+            ("noisy_pairs", 0.2),
+            ("length_rho", 0.1),
+            ("forged_pairs", forged),
+            ("forged_chosen", forged),
+        ];
         let values = values.into_iter().map(|(name, value)| (name.to_string(), Num(value))).collect();
         self.say(0.1, Measured { iteration, stage: Stage::Pairs, values, phrases: Vec::new() });
         self.finish(iteration, Stage::Pairs, Model::M(iteration), total);

@@ -6,12 +6,13 @@ use ratatui::text::{Line, Span};
 
 use crate::run::event::{GateClosed, VetoReason};
 use crate::run::filter::{REASONS, reason_name};
-use crate::run::ids::PromptId;
+use crate::run::ids::{PromptId, Stage};
 use crate::run::measures::Interval;
 use crate::run::view::{DecisionView, PairStatus, Round};
 use crate::tui::app::{App, Mode};
 use crate::tui::figures::{columns, count, duration, number, one_line, percent};
 use crate::tui::panes::check::queue;
+use crate::tui::panes::coming;
 use crate::tui::screen::{boxed, empty, line, lines};
 use crate::tui::theme::Role;
 
@@ -98,16 +99,16 @@ fn second_opinion(app: &App) -> String {
 pub fn draw(frame: &mut Frame, area: Rect, app: &App) {
     let inside = boxed(frame, area, app, "spot check", true);
     let Some(round) = queue::round(app) else {
-        let text = match app.view().iteration {
+        let when = coming::words(app, Stage::Check, "The check opens").map_or(String::new(), |when| format!("{when} "));
+        let first = match app.view().iteration {
             0 => {
                 "No spot check yet: iteration 0 learns from human data. The first one opens in iteration 1, after the pairs are chosen and \
-                  before DPO. 1 shows how far the run is, 3 shows all pairs."
+                  before DPO."
             }
-            _ => {
-                "No spot check yet: it opens after the pairs are chosen and before DPO. 1 shows how far the run is, 3 shows all pairs."
-            }
+            _ => "No spot check yet: it opens after the pairs are chosen and before DPO.",
         };
-        return empty(frame, inside, app, text);
+        let text = format!("{first} {when}1 shows how far the run is, 3 shows all pairs.");
+        return empty(frame, inside, app, &text);
     };
     let all = findings(app, round);
     lines(frame, inside, all);

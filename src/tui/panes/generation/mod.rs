@@ -12,7 +12,7 @@ use crate::tui::app::{App, Effect, Screen};
 use crate::tui::figures::{count, fit, left, number, one_line, percent, points, visible, wrap};
 use crate::tui::keys::Action;
 use crate::tui::layout::{is_compact, parts, scroll_to};
-use crate::tui::panes::{Cursor, cards, check};
+use crate::tui::panes::{Cursor, cards, check, coming};
 use crate::tui::screen::{boxed, empty, lines};
 use crate::tui::theme::Role;
 
@@ -119,7 +119,7 @@ fn plan(area: Rect, refused: bool) -> Plan {
 pub fn draw(frame: &mut Frame, area: Rect, app: &App) {
     let Some(round) = round(app) else {
         let inside = boxed(frame, area, app, "prompts and candidates", true);
-        return empty(
+        return coming::draw(
             frame,
             inside,
             app,

@@ -12,6 +12,7 @@ use crate::run::view::{JudgeTally, PairView, PromptView, RunView};
 use crate::tui::app::App;
 use crate::tui::chart::{Chart, Curve, draw as chart, trend, value};
 use crate::tui::figures::{bytes, count, fit, left, number, one_line, percent, points, right, visible};
+use crate::tui::panes::coming;
 use crate::tui::panes::live::{Pane, strips::bar};
 use crate::tui::screen::{boxed, empty, lines, title};
 use crate::tui::theme::Role;
@@ -320,8 +321,9 @@ fn writing(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
             app.source.texts.text(prompt.candidates.last().map_or(prompt.seq, |candidate| candidate.seq))
         }),
     };
-    let Some(text) = text else {
-        return empty(frame, inside, app, "No text yet: iteration 0 learns from human data.");
+    let Some(text) = text.or_else(|| coming::latest(app)) else {
+        let when = coming::words(app, Stage::Prompts, "Prompts are written").unwrap_or_default();
+        return empty(frame, inside, app, &format!("No text yet: iteration 0 learns from human data. {when}"));
     };
     let shown = crate::tui::figures::wrap(&visible(&text), usize::from(inside.width).saturating_sub(2));
     let skip = shown.len().saturating_sub(inside.height.into());
@@ -332,7 +334,10 @@ fn pairs(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
     let inside = boxed(frame, area, app, "pairs, newest first", focused);
     let view = app.view();
     let newest = view.rounds.iter().rev().find(|round| round.pairs > 0);
-    let Some(round) = newest else { return empty(frame, inside, app, "No pair yet.") };
+    let Some(round) = newest else {
+        let when = coming::words(app, Stage::Pairs, "Pairs are chosen").unwrap_or_default();
+        return empty(frame, inside, app, &format!("No pair yet. {when}"));
+    };
     let width = usize::from(inside.width);
     let heading = left(" pair", 8) + &left("prompt", width.saturating_sub(38)) + "  margin  length  status";
     let mut all = vec![Line::from(Span::styled(heading, app.theme.style(Role::Dim)))];

@@ -9,7 +9,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use crate::run::command::Choice;
-use crate::run::ids::PromptId;
+use crate::run::ids::{PromptId, Stage};
 use crate::run::view::PairStatus;
 use crate::tui::app::{App, Effect, Screen};
 use crate::tui::figures::{count, left, one_line, points, right};
@@ -17,7 +17,7 @@ use crate::tui::keys::Action;
 use crate::tui::layout::{Width, parts, scroll_to, width};
 use crate::tui::overlays::{self, Overlay};
 use crate::tui::panes::check::signed_percent;
-use crate::tui::panes::{Cursor, check};
+use crate::tui::panes::{Cursor, check, coming};
 use crate::tui::screen::{boxed, empty, lines};
 use crate::tui::theme::Role;
 
@@ -179,7 +179,10 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App) {
             (None, false) if list.total > 0 => {
                 format!("None of {} pairs passes the filter `{}`. Esc removes it.", list.total, app.filter())
             }
-            _ => "No pairs yet: they are chosen after judging. 1 shows how far the run is.".to_string(),
+            _ => {
+                let when = coming::words(app, Stage::Pairs, "Pairs are chosen").unwrap_or_default();
+                format!("No pairs yet: they are chosen after judging. {when} 1 shows how far the run is.")
+            }
         };
         return empty(frame, inside, app, &text);
     }
