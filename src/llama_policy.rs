@@ -174,7 +174,13 @@ impl Policy for LlamaPolicy {
             .iter()
             .map(|item| lesson::sequence(&model.tokenizer, item, most))
             .collect::<Result<Vec<Sequence>>>()?;
-        let scored = model.log_probs(&sequences)?;
+        let scored = match &self.course {
+            Some(course) => {
+                let (pupil, rows): (_, Vec<&Sequence>) = (course.pupil(), sequences.iter().collect());
+                log_probs::log_probs(pupil.student()?, &rows, &pupil.workers, lesson::most_positions(&model.shape))?
+            }
+            None => model.log_probs(&sequences)?,
+        };
         Ok(scored.iter().map(|own| LogProb { sum: log_probs::sum(own), tokens: own.len() as u32 }).collect())
     }
 

@@ -17,7 +17,7 @@ use crate::data::{Limits, rankings};
 use crate::engine::launch::make_judge;
 use crate::engine::materials::{self, Ranking};
 use crate::engine::policy::{Flow, Judge, JudgeAsk, Judgement, Policy, Seat};
-use crate::engine::settings::Settings;
+use crate::engine::settings::{JudgeKind, Settings};
 use crate::llama_policy::LlamaPolicy;
 use crate::recipe::agreement::{AgreementSettings, Response, agreement};
 use crate::recipe::judge::pool;
@@ -36,6 +36,11 @@ pub fn judge(args: &JudgeArgs, output: &mut Output) -> Result<()> {
     let limit = if settings.eval.ranked == 0 { usize::MAX } else { settings.eval.ranked as usize };
     let sets: Vec<Ranking> = read.rows.into_iter().take(limit).map(materials::ranking).collect();
     let mut policy = LlamaPolicy::new(&settings, &args.model)?;
+    if settings.run.judge == JudgeKind::Intrinsic {
+        return Err(Failure::usage(
+            "run.judge = intrinsic compares a model with the base of its run: `judge` knows one model. Set it to self or expected",
+        ));
+    }
     policy.load(None)?;
     let mut judge = make_judge(&settings, &prompts(&settings)?);
     let Some(judgements) = judgements(judge.as_mut(), &mut policy, &settings, &sets, &stop, output)? else {
@@ -95,6 +100,7 @@ fn judgements(
                 answer: row.text.clone(),
                 seed: seed.prompt(number).candidate(place),
                 sample,
+                base: None,
             }));
         }
     }

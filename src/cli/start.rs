@@ -60,6 +60,7 @@ pub fn begin(
         output.remark(remark);
     }
     check_policy(&settings)?;
+    settings.check().map_err(Failure::usage)?;
     if settings.asks_teacher() {
         // A key that cannot be read, too, is better known now.
         Client::new(&settings.teacher)?;

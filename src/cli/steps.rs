@@ -12,7 +12,7 @@ use crate::run::event::{DpoStep, Event, SftStep};
 use crate::run::ids::Model;
 use crate::text::table::{Cell, Table};
 
-const STEP_COLUMNS: [&str; 23] = [
+const STEP_COLUMNS: [&str; 25] = [
     "iteration",
     "stage",
     "model",
@@ -33,6 +33,8 @@ const STEP_COLUMNS: [&str; 23] = [
     "logps_per_token/rejected",
     "ref_logps_per_token/chosen",
     "kl",
+    "kl_held_out",
+    "kl_held_out_n",
     "eval_rewards/accuracies",
     "tokens_per_s",
     "memory_bytes",
@@ -104,6 +106,8 @@ fn dpo_row(step: &DpoStep) -> Vec<Cell> {
         num(step.logp_rejected_per_token),
         num(step.reference_chosen_per_token),
         step.kl.map(num).into(),
+        step.kl_held_out.map(num).into(),
+        step.kl_held_out_n.map(u64::from).into(),
         step.held_out_accuracy.map(num).into(),
         step.tokens_per_s.map(num).into(),
         step.memory_bytes.into(),

@@ -150,7 +150,7 @@ impl Engine {
         let prompts = desk.prompts.len() as u64;
         let demo = self.settings.run.recipe == Recipe::TeacherDemo;
         let candidates = prompts * u64::from(self.settings.own_candidates() + u32::from(demo));
-        let judges = 1 + u64::from(self.settings.teacher_judges() && self.settings.teacher.compare);
+        let judges = self.settings.opinions();
         match planned.stage {
             Stage::Candidates => candidates,
             Stage::Judge => candidates * u64::from(self.settings.judge.samples) * judges,

@@ -5,8 +5,9 @@ use anyhow::Result;
 use crate::engine::desk::Desk;
 use crate::engine::drive::Engine;
 use crate::engine::materials::{Eft, Materials};
-use crate::engine::policy::{Flow, JudgeAsk, Judgement};
+use crate::engine::policy::{Flow, Judge, JudgeAsk, Judgement};
 use crate::engine::seat::InOrder;
+use crate::engine::self_judge::SelfJudge;
 use crate::engine::settings::Settings;
 use crate::recipe::eft::{EftBuilt, Judged, build_eft};
 use crate::recipe::seeds::Seed;
@@ -34,7 +35,7 @@ impl Engine {
                             places.push((set, response, sample));
                             let seed = seed.prompt(set).candidate(response);
                             let (prompt, answer) = (ranking.prompt.clone(), ranked.text.clone());
-                            asks.push(JudgeAsk { prompt, answer, seed, sample });
+                            asks.push(JudgeAsk { prompt, answer, seed, sample, base: None });
                         }
                     }
                 }
@@ -45,7 +46,9 @@ impl Engine {
                 eft_judged(0, Model::Baseline, false, (set, response, sample), judgement)
             };
             let mut seat = InOrder::new(&mut self.recorder, &mut make, &|_| None);
-            if self.judge.judge(self.policy.as_mut(), &asks, &mut seat)? == Flow::Stop {
+            // What is kept is learnt as a text, so it must be one, whoever judges candidates.
+            let mut judge = SelfJudge::new(self.materials.prompts.judge.clone(), self.settings.judge.clone());
+            if judge.judge(self.policy.as_mut(), &asks, &mut seat)? == Flow::Stop {
                 return Ok(Flow::Stop);
             }
         }

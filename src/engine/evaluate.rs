@@ -119,10 +119,15 @@ impl Engine {
                         answer: ranked.text.clone(),
                         seed: seed.named("judging").prompt(set).candidate(response),
                         sample,
+                        base: None,
                     });
                 }
             }
         }
+        if self.with_base(&mut asks)? == Flow::Stop {
+            return Ok(Flow::Stop);
+        }
+        self.hold(model)?;
         let mut make =
             |index: usize, judgement: Judgement| eft_judged(iteration, model, true, places[index], judgement);
         let mut seat = InOrder::new(&mut self.recorder, &mut make, &|_| None);
@@ -217,7 +222,7 @@ impl Engine {
             length_matched: held_out::length_matched(&with_words, MATCHED),
             agreement: measured,
             scores: self.score_spread(model),
-            confusion: held_out::confusion(&responses),
+            confusion: if self.settings.is_intrinsic() { [[0; 6]; 4] } else { held_out::confusion(&responses) },
             anchors: self.anchors(model),
             oracle: oracle_quality(&cool, &hot),
             head_to_head,
@@ -254,7 +259,12 @@ impl Engine {
             let words = row.map_or(0, |row| count_words(&row.text));
             replies.extend(scores.iter().map(|&score| (score, words)));
         }
-        crate::recipe::spread::score_spread(&replies)
+        let spread = crate::recipe::spread::score_spread(&replies);
+        match self.settings.is_intrinsic() {
+            // Rewards have no scale to count them on.
+            true => ScoreSpread { histogram: [0; 6], entropy: None, ..spread },
+            false => spread,
+        }
     }
 
     /// The first held-out responses, scored by every model: do the scores still mean the same?

@@ -6,6 +6,7 @@ use crate::engine::desk::{Candidate, Desk};
 use crate::engine::drive::Engine;
 use crate::engine::policy::{Flow, Judge, JudgeAsk, Judgement};
 use crate::engine::seat::InOrder;
+use crate::engine::teaching::lessons::{Second, TEACHER};
 use crate::engine::teaching::settings::Recipe;
 use crate::recipe::judge::{Pooled, pool};
 use crate::recipe::pairs::{self, Choice, choose_pair, cut_low_policy_margins, demonstrated, noisy_pairs};
@@ -36,9 +37,13 @@ impl Engine {
                         answer: answer.text.clone(),
                         seed: seed.prompt(number).candidate(candidate),
                         sample,
+                        base: None,
                     });
                 }
             }
+        }
+        if !self.settings.teacher_judges() && self.with_base(&mut asks)? == Flow::Stop {
+            return Ok(Flow::Stop);
         }
         self.hold(Model::M(iteration))?;
         let mut teacher = if self.settings.teacher_judges() { Some(self.teacher_judge()?) } else { None };
@@ -56,8 +61,16 @@ impl Engine {
         if judged == Flow::Stop {
             return Ok(Flow::Stop);
         }
-        let compares = teacher.is_some() && self.settings.teacher.compare;
-        if compares && self.second_opinion(iteration)? == Flow::Stop {
+        let compared = if teacher.is_some() && self.settings.teacher.compare {
+            let second =
+                Second { model: Model::M(iteration), judge: self.judge.name().into(), reference: TEACHER.into() };
+            self.second_opinion(iteration, &second)?
+        } else if self.settings.is_intrinsic() {
+            self.earlier_rewards(iteration)?
+        } else {
+            Flow::Go
+        };
+        if compared == Flow::Stop {
             return Ok(Flow::Stop);
         }
         self.measure_judgements(iteration)?;

@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail};
 use crate::engine::desk::Desk;
 use crate::engine::drive::{Ended, Engine};
 use crate::engine::expected_judge::ExpectedJudge;
+use crate::engine::intrinsic_judge::IntrinsicJudge;
 use crate::engine::materials::Materials;
 use crate::engine::plan::plan;
 use crate::engine::policy::{Judge, Policy, Teacher};
@@ -35,6 +36,7 @@ pub type MakeTeacher<'a> = &'a mut dyn FnMut(&Settings) -> Result<Arc<dyn Teache
 
 /// Makes the folder of a new run with its configuration.
 pub fn create(root: &Path, name: &str, settings: &Settings) -> Result<RunFolder> {
+    settings.check().map_err(anyhow::Error::msg)?;
     let folder = RunFolder::create(root, name).map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => {
             anyhow::anyhow!(
@@ -155,6 +157,7 @@ pub fn engine_with(
 pub fn make_judge(settings: &Settings, prompts: &Prompts) -> Box<dyn Judge> {
     match settings.run.judge {
         JudgeKind::Expected => Box::new(ExpectedJudge::new(prompts.judge.clone())),
+        JudgeKind::Intrinsic => Box::new(IntrinsicJudge),
         // A teacher judges beside the model, which goes on judging what is its own.
         JudgeKind::SelfJudge | JudgeKind::Teacher => {
             Box::new(SelfJudge::new(prompts.judge.clone(), settings.judge.clone()))

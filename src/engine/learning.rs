@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use crate::engine::checkpoints;
+use crate::engine::divergence::Probe;
 use crate::engine::drive::Engine;
 use crate::engine::eft;
 use crate::engine::policy::{Example, Flow, Lesson, Preference, StepReport};
-use crate::engine::settings::{Learn, Reference};
+use crate::engine::settings::Learn;
 use crate::recipe::judge::judge_prompt;
 use crate::run::event::*;
 use crate::run::ids::{Model, PromptId, Stage};
@@ -24,6 +25,10 @@ struct Training {
     model: Model,
     from: Model,
     lesson: Lesson,
+    /// The lesson's pairs in its order.
+    pairs: Vec<PromptId>,
+    /// What the divergence from the reference is measured on.
+    probe: Option<Probe>,
     /// Judge the checkpoints by their held-out measure, higher being better; otherwise the last one is taken.
     choose: bool,
     patience: u32,
@@ -39,6 +44,8 @@ impl Engine {
             model: Model::Baseline,
             from: Model::M(0),
             lesson,
+            pairs: Vec::new(),
+            probe: None,
             choose: false,
             patience: 0,
         };
@@ -56,6 +63,8 @@ impl Engine {
             model: Model::M(1),
             from: Model::M(0),
             lesson,
+            pairs: Vec::new(),
+            probe: None,
             choose: false,
             patience: 0,
         };
@@ -87,7 +96,7 @@ impl Engine {
 
     /// Preference training on the pairs that passed the gate.
     pub(super) fn preferences(&mut self, iteration: u32, has_begun: bool) -> Result<Flow> {
-        let settings = self.settings.dpo.clone();
+        let settings = self.weighed(iteration)?;
         let model = Model::M(iteration + 1);
         let from = Model::M(iteration);
         let set = self.desk().training.clone().context("the training set has not been fixed")?;
@@ -98,6 +107,7 @@ impl Engine {
             );
         }
         let seed = self.seed(iteration, Stage::Dpo).number();
+        let (mut ids, mut probe) = (Vec::new(), None);
         let lesson = if settings.learn == Learn::Positive {
             let examples =
                 set.pairs.iter().map(|used| self.side(used.pair, used.chosen)).collect::<Result<Vec<_>>>()?;
@@ -109,14 +119,18 @@ impl Engine {
             if self.reference(iteration, &set.pairs)? == Flow::Stop {
                 return Ok(Flow::Stop);
             }
+            probe = self.probe(iteration)?;
             let pairs = set.pairs.iter().map(|used| self.preference(used)).collect::<Result<Vec<_>>>()?;
+            let learnt = set.pairs.iter().zip(&pairs).filter(|(_, pair)| !is_held_out(pair, settings.held_out_share));
+            ids.extend(learnt.map(|(used, _)| used.pair));
             let (held_out, pairs) = hold_out(pairs, settings.held_out_share);
             let replay = if settings.eft_replay > 0 { self.judging_examples()? } else { Vec::new() };
             Lesson::Preferences { pairs, held_out, replay, settings: Box::new(settings.clone()), seed }
         };
         let choose = settings.learn == Learn::Dpo && settings.held_out_share > 0.0;
+        let patience = settings.patience;
         let training =
-            Training { iteration, stage: Stage::Dpo, model, from, lesson, choose, patience: settings.patience };
+            Training { iteration, stage: Stage::Dpo, model, from, lesson, pairs: ids, probe, choose, patience };
         self.train(training, has_begun)
     }
 
@@ -152,10 +166,7 @@ impl Engine {
 
     /// The reference's log-probs of every pair, once, before the first step, by the same function as the policy's.
     fn reference(&mut self, iteration: u32, pairs: &[Used]) -> Result<Flow> {
-        let model = match self.settings.dpo.reference {
-            Reference::Previous => Model::M(iteration),
-            Reference::First => Model::M(1),
-        };
+        let model = self.reference_model(iteration);
         let missing: Vec<Used> =
             pairs.iter().copied().filter(|used| !self.desk().references.contains_key(&used.pair)).collect();
         if missing.is_empty() {
@@ -182,7 +193,7 @@ impl Engine {
 
     /// Trains from start or checkpoint to the finished model.
     fn train(&mut self, training: Training, has_begun: bool) -> Result<Flow> {
-        let Training { iteration, stage, model, from, lesson, choose, patience } = training;
+        let Training { iteration, stage, model, from, lesson, pairs, probe, choose, patience } = training;
         if self.recorder.view.model(model).is_some_and(|view| view.folder.is_some()) {
             return Ok(Flow::Go);
         }
@@ -209,7 +220,11 @@ impl Engine {
             if at_checkpoint {
                 report.held_out = self.policy.held_out()?;
             }
-            self.record_step(iteration, stage, model, (step, steps), &report)?;
+            let divergence = match probe.as_ref().filter(|probe| probe.is_due(step, steps)) {
+                Some(probe) => Some(probe.divergence(self.policy.as_mut())?),
+                None => None,
+            };
+            self.record_step(iteration, stage, model, (step, steps), &report, divergence, &pairs)?;
             last = step;
             if let (true, Some(value)) = (at_checkpoint, report.held_out) {
                 progress.push((step, value));
@@ -283,6 +298,10 @@ impl Engine {
         Ok(Flow::Go)
     }
 
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "where a step stands and what it said; a struct for it would be read once"
+    )]
     fn record_step(
         &mut self,
         iteration: u32,
@@ -290,7 +309,10 @@ impl Engine {
         model: Model,
         (step, of): (u64, u64),
         report: &StepReport,
+        divergence: Option<(f64, u32)>,
+        pairs: &[PromptId],
     ) -> Result<()> {
+        let refused = report.not_finite.as_deref().unwrap_or_default();
         self.recorder.show_pace(report.tokens_per_s, report.memory_bytes);
         let event: Event = match (&report.preference, stage) {
             (Some(pref), _) => DpoStep {
@@ -309,10 +331,13 @@ impl Engine {
                 logp_rejected_per_token: Num(pref.logp_rejected_per_token),
                 reference_chosen_per_token: Num(pref.reference_chosen_per_token),
                 kl: pref.kl.map(Num),
+                kl_held_out: divergence.map(|(kl, _)| Num(kl)),
+                kl_held_out_n: divergence.map(|(_, n)| n),
                 grad_norm: Num(report.grad_norm),
                 lr: Num(report.lr),
                 pairs: pref.pairs,
                 tokens: report.tokens,
+                not_applied: refused.iter().filter_map(|&at| pairs.get(at).copied()).collect(),
                 held_out_accuracy: report.held_out.map(Num),
                 tokens_per_s: report.tokens_per_s.map(Num),
                 memory_bytes: report.memory_bytes,
@@ -327,6 +352,7 @@ impl Engine {
                 lr: Num(report.lr),
                 grad_norm: Num(report.grad_norm),
                 tokens: report.tokens,
+                not_applied: refused.iter().map(|&at| at as u32 + 1).collect(),
                 held_out_loss: report.held_out.map(Num),
                 tokens_per_s: report.tokens_per_s.map(Num),
                 memory_bytes: report.memory_bytes,
@@ -436,9 +462,11 @@ fn has_stalled(progress: &[(u64, f64)], patience: u32) -> bool {
 
 /// Holds pairs out by their content, so that the same pair is always on the same side.
 pub fn hold_out(pairs: Vec<Preference>, share: f64) -> (Vec<Preference>, Vec<Preference>) {
-    pairs.into_iter().partition(|pair| {
-        let hash = blake3::hash(format!("{}\0{}\0{}", pair.prompt, pair.chosen, pair.rejected).as_bytes());
-        let word = u32::from_le_bytes(hash.as_bytes()[..4].try_into().unwrap_or_default());
-        f64::from(word) / f64::from(u32::MAX) < share
-    })
+    pairs.into_iter().partition(|pair| is_held_out(pair, share))
+}
+
+fn is_held_out(pair: &Preference, share: f64) -> bool {
+    let hash = blake3::hash(format!("{}\0{}\0{}", pair.prompt, pair.chosen, pair.rejected).as_bytes());
+    let word = u32::from_le_bytes(hash.as_bytes()[..4].try_into().unwrap_or_default());
+    f64::from(word) / f64::from(u32::MAX) < share
 }

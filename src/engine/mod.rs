@@ -6,12 +6,15 @@
 mod ballast;
 pub mod checkpoints;
 pub mod collapse;
+mod consistency;
 pub mod desk;
+mod divergence;
 pub mod drive;
 mod eft;
 mod evaluate;
 pub mod expected_judge;
 mod gate;
+pub mod intrinsic_judge;
 mod judging;
 pub mod learning;
 pub mod materials;

@@ -33,8 +33,7 @@ pub fn plan(settings: &Settings, materials: &Materials) -> Vec<Planned> {
     let prompts = settings.prompts.count as usize;
     let demo = settings.run.recipe == Recipe::TeacherDemo;
     let candidates = prompts * (settings.own_candidates() as usize + usize::from(demo));
-    // A teacher's judgements are followed by the model's own on the same candidates.
-    let judges = 1 + usize::from(settings.teacher_judges() && settings.teacher.compare);
+    let judges = settings.opinions() as usize;
     for iteration in 1..=settings.run.iterations {
         let (model, next) = (Model::M(iteration), Model::M(iteration + 1));
         add(iteration, Stage::Prompts, model, prompts);

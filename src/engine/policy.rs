@@ -170,8 +170,9 @@ pub struct StepReport {
     pub tokens_per_s: Option<f64>,
     pub memory_bytes: Option<u64>,
     pub held_out: Option<f64>,
-    /// When a number of the step is not finite, and the step therefore not applied: which examples it was computed on.
-    pub not_finite: Option<String>,
+    /// When a number of the step is not finite, and the step therefore not applied: the examples or pairs of the lesson that it came
+    /// from, counted from 0 in the lesson's order.
+    pub not_finite: Option<Vec<usize>>,
     /// Of a preference step.
     pub preference: Option<PreferenceReport>,
 }
@@ -222,7 +223,7 @@ pub trait Policy {
     /// Writes every reply, each as soon as it is done.
     fn reply(&mut self, asks: &[Ask], seat: &mut dyn Seat<Reply>) -> Result<Flow>;
 
-    /// Log-probs of given replies (or, with an empty prompt, of whole texts), in order.
+    /// Log-probs of given replies (or, with an empty prompt, of whole texts), in order; under a lesson, with the weights as they are.
     fn log_probs(&mut self, items: &[Example]) -> Result<Vec<LogProb>>;
 
     /// Prepares a lesson and says how many steps it takes. `from` continues a training from its checkpoint: the state after that step.
@@ -260,6 +261,8 @@ pub struct JudgeAsk {
     /// The answer's own seed: every sample of it reads the same text.
     pub seed: crate::recipe::seeds::Seed,
     pub sample: u32,
+    /// The answer's log-prob under the base model, for a judge that reads it.
+    pub base: Option<f64>,
 }
 
 /// What a judge says of one answer.
@@ -278,6 +281,11 @@ pub struct Judgement {
 pub trait Judge {
     /// `self`, or who else.
     fn name(&self) -> &str;
+
+    /// Whether it wants each answer's log-prob under the base model.
+    fn reads_base(&self) -> bool {
+        false
+    }
 
     fn judge(&mut self, policy: &mut dyn Policy, asks: &[JudgeAsk], seat: &mut dyn Seat<Judgement>) -> Result<Flow>;
 }

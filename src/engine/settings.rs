@@ -65,8 +65,10 @@ pub struct RunSettings {
     pub policy: PolicyKind,
     /// Whose judgement or answers the pairs are made of: `self`, `teacher-reward` or `teacher-demo`.
     pub recipe: Recipe,
-    /// Who judges candidates: `self`, `expected` (the model's mean score, no rationale written) or `teacher` (which recipe
-    /// teacher-reward implies).
+    /// Who judges candidates: `self`, `expected` (the model's mean score, no rationale written), `intrinsic` (how much likelier an
+    /// answer is under the model than under M0: log-probs summed over its tokens, in nats, no prompt and no score read; pairs.min_margin
+    /// is in nats then) or `teacher` (which recipe teacher-reward implies). The two without a rationale say the same each time:
+    /// judge.samples = 1 is enough for them. Judging examples for M1 are written by the model itself with any of them.
     pub judge: JudgeKind,
 }
 
@@ -106,6 +108,9 @@ pub enum JudgeKind {
     /// The model judges them by how likely it finds each score, without writing a rationale.
     #[serde(rename = "expected")]
     Expected,
+    /// Its own gain in log-prob over the base is the reward.
+    #[serde(rename = "intrinsic")]
+    Intrinsic,
     /// A teacher outside judges them.
     #[serde(rename = "teacher")]
     Teacher,
@@ -116,6 +121,7 @@ impl JudgeKind {
         match self {
             JudgeKind::SelfJudge => "self",
             JudgeKind::Expected => "expected",
+            JudgeKind::Intrinsic => "intrinsic",
             JudgeKind::Teacher => "teacher",
         }
     }
@@ -401,6 +407,37 @@ impl Settings {
 
     pub fn asks_teacher(&self) -> bool {
         self.teacher_judges() || self.run.recipe == Recipe::TeacherDemo || self.teacher_duels()
+    }
+
+    /// The model's gain in log-prob is what its candidates are judged by.
+    pub fn is_intrinsic(&self) -> bool {
+        self.run.judge == JudgeKind::Intrinsic && !self.teacher_judges()
+    }
+
+    /// Says why these settings can not be run together, before anything is done by them.
+    pub fn check(&self) -> Result<(), String> {
+        let dpo = &self.dpo;
+        if !dpo.consistency {
+            return Ok(());
+        }
+        if !self.is_intrinsic() {
+            return Err("dpo.consistency needs run.judge = \"intrinsic\": it compares rewards of two models".into());
+        }
+        if !matches!(dpo.loss, Loss::Dpo | Loss::LengthNormalised) {
+            return Err(
+                "dpo.consistency needs dpo.loss = \"dpo\" or \"length_normalised\": it weighs the reversed pair".into(),
+            );
+        }
+        if dpo.label_smoothing != 0.0 {
+            return Err("dpo.consistency sets the label smoothing itself: leave dpo.label_smoothing at 0".into());
+        }
+        Ok(())
+    }
+
+    /// How often each candidate is judged by somebody: a teacher's judgements are followed by the model's own, intrinsic rewards by those
+    /// of the model before.
+    pub fn opinions(&self) -> u64 {
+        1 + u64::from((self.teacher_judges() && self.teacher.compare) || self.is_intrinsic())
     }
 
     /// Answers that the model itself writes to each prompt: of a demonstration's pair it writes one.

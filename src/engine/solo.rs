@@ -60,6 +60,13 @@ pub enum SoloEnded {
     Stopped(u64),
 }
 
+/// What a step was computed on, counted from 1.
+fn in_words(batch: &[usize], report: &StepReport) -> String {
+    let what = if report.preference.is_some() { "pairs" } else { "examples" };
+    let numbers: Vec<String> = batch.iter().map(|at| (at + 1).to_string()).collect();
+    format!("{what} {}", numbers.join(", "))
+}
+
 impl Solo {
     /// Opens a training's folder, or makes it. `identity` says all that the result depends on: a folder that holds
     /// another training is refused.
@@ -164,7 +171,7 @@ impl Solo {
             }
             writeln!(log, "{}", logged(step, steps, &report))?;
             hear(Heard::Step { step, of: steps, report: &report })?;
-            if let Some(batch) = &report.not_finite {
+            if let Some(batch) = report.not_finite.as_deref().map(|batch| in_words(batch, &report)) {
                 bail!(
                     "step {step} is not applied: its loss or gradient is not finite.\n  It was computed on {batch}. \
                      Lower the learning rate or take these rows out"

@@ -73,7 +73,17 @@ impl Rehearsal {
         let grade = oracle::grade(prompt, reply).map_or(2.5, |grade| f64::from(grade.score));
         let tokens = reply.split_whitespace().count() as u32 + 1;
         let per_token = -1.4 + 0.16 * grade - 0.5 * stream.unit() - 0.05 * f64::from(self.skill.rounds);
-        LogProb { sum: per_token * f64::from(tokens), tokens }
+        LogProb { sum: (per_token + self.taste(prompt, reply, grade)) * f64::from(tokens), tokens }
+    }
+
+    /// What training has changed of a reply's log-prob: good answers grow likelier, and every model has whims of its own.
+    fn taste(&self, prompt: &str, reply: &str, grade: f64) -> f64 {
+        let Skill { rounds, judge_noise, quality, .. } = &self.skill;
+        if *quality == Skill::base().quality {
+            return 0.0;
+        }
+        let model = format!("{rounds} {}", judge_noise.is_some());
+        0.05 * grade + 0.2 * seed_of(&["taste", &model, prompt, reply]).stream().unit()
     }
 
     fn judge(&self, prompt: &str, answer: &str, stream: &mut Stream) -> Reply {

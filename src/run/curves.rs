@@ -32,10 +32,11 @@ pub enum Signal {
     TokensPerSecond,
     HeldOutAccuracy,
     Memory,
+    KlHeldOut,
 }
 
 impl Signal {
-    pub const ALL: [Signal; 17] = [
+    pub const ALL: [Signal; 18] = [
         Signal::SftLoss,
         Signal::HeldOutLoss,
         Signal::DpoLoss,
@@ -48,6 +49,7 @@ impl Signal {
         Signal::LogpChosenPerToken,
         Signal::LogpRejectedPerToken,
         Signal::Kl,
+        Signal::KlHeldOut,
         Signal::GradNorm,
         Signal::LearningRate,
         Signal::TokensPerSecond,
@@ -69,7 +71,8 @@ impl Signal {
             Signal::LogpRejected => "log-prob rejected",
             Signal::LogpChosenPerToken => "log-prob/token chosen",
             Signal::LogpRejectedPerToken => "log-prob/token rejected",
-            Signal::Kl => "KL to reference",
+            Signal::Kl => "KL on the step's pairs",
+            Signal::KlHeldOut => "KL on held-out prompts",
             Signal::GradNorm => "gradient norm",
             Signal::LearningRate => "learning rate",
             Signal::TokensPerSecond => "tokens/s",
@@ -95,6 +98,7 @@ impl Signal {
             Signal::LogpChosenPerToken
             | Signal::LogpRejectedPerToken
             | Signal::Kl
+            | Signal::KlHeldOut
             | Signal::TokensPerSecond
             | Signal::Memory => None,
         }

@@ -71,7 +71,8 @@ enum Work {
 }
 
 enum Done {
-    Pairs(Vec<Outcome>),
+    /// Places in the step, and what became of each.
+    Pairs(Vec<(usize, Outcome)>),
     Replay(f64),
 }
 
@@ -139,8 +140,9 @@ impl Dpo {
         let (done, gradient) = self.pupil.gradient(parts, |handle, work, sum| match work {
             Work::Pairs(group) => {
                 let manner = lesson.manner(step, 0, group.first().copied().unwrap_or(0));
-                let group: Vec<&Pair> = group.into_iter().map(|item| pairs[item]).collect();
-                Ok(Done::Pairs(preferences(handle, &group, &settings, pairs.len(), manner, sum)?))
+                let own: Vec<&Pair> = group.iter().map(|&item| pairs[item]).collect();
+                let outcomes = preferences(handle, &own, &settings, pairs.len(), manner, sum)?;
+                Ok(Done::Pairs(group.into_iter().zip(outcomes).collect()))
             }
             Work::Replay(group) => {
                 let manner = lesson.manner(step, 1, group.first().copied().unwrap_or(0));
@@ -148,13 +150,18 @@ impl Dpo {
                 Ok(Done::Replay(sft::answers(handle, &group, replay_tokens, manner, sum)?))
             }
         })?;
-        let (mut outcomes, mut replayed) = (Vec::new(), None);
+        let (mut outcomes, mut broken, mut replayed) = (Vec::new(), Vec::new(), None);
         for done in done {
             match done {
-                Done::Pairs(own) => outcomes.extend(own),
+                Done::Pairs(own) => {
+                    let damaged = own.iter().filter(|(_, outcome)| !(outcome.loss.loss + outcome.nll).is_finite());
+                    broken.extend(damaged.map(|&(item, _)| chosen[item]));
+                    outcomes.extend(own.into_iter().map(|(_, outcome)| outcome));
+                }
                 Done::Replay(loss) => *replayed.get_or_insert(0.0) += loss,
             }
         }
+        broken.sort_unstable();
         let preference = PreferenceReport { replay: replayed, ..summarise(&outcomes) };
         let count = outcomes.len().max(1) as f64;
         let loss = outcomes.iter().map(|outcome| outcome.loss.loss).sum::<f64>() / count;
@@ -163,6 +170,7 @@ impl Dpo {
             tokens: pair_tokens + replay_tokens,
             preference: Some(preference),
             batch: chosen,
+            broken,
             ..StepReport::default()
         };
         Ok((report, gradient))

@@ -66,15 +66,16 @@ pub struct StepReport {
     pub applied: bool,
     /// Which examples or pairs the step was computed on, counted from 0 in the order in which they were given.
     pub batch: Vec<usize>,
+    /// Of these the pairs whose own loss was not finite.
+    pub broken: Vec<usize>,
     pub preference: Option<PreferenceReport>,
 }
 
 impl StepReport {
-    /// The batch in words, when the step was not applied.
-    pub fn not_applied(&self) -> Option<String> {
-        let what = if self.preference.is_some() { "pairs" } else { "examples" };
-        let numbers: Vec<String> = self.batch.iter().map(|at| (at + 1).to_string()).collect();
-        (!self.applied).then(|| format!("{what} {}", numbers.join(", ")))
+    /// When the step was not applied: whose numbers were not finite, or the whole batch where none stands out.
+    pub fn not_applied(&self) -> Option<Vec<usize>> {
+        let found = if self.broken.is_empty() { &self.batch } else { &self.broken };
+        (!self.applied).then(|| found.clone())
     }
 }
 

@@ -32,12 +32,13 @@ fn share(part: u32, of: u32) -> Option<f64> {
 }
 
 /// What can be compared. A number that is not known yet satisfies nothing; a NaN is neither above nor below.
-const NUMBERS: [(&str, Number); 14] = [
+const NUMBERS: [(&str, Number); 15] = [
     ("loss", |view| Some(view.last_dpo.as_ref()?.loss.0)),
     ("margin", |view| Some(view.last_dpo.as_ref()?.margin.0)),
     ("accuracy", |view| Some(view.last_dpo.as_ref()?.accuracy.0)),
     ("grad", |view| Some(view.last_dpo.as_ref()?.grad_norm.0)),
     ("kl", |view| Some(view.last_dpo.as_ref()?.kl?.0)),
+    ("kl-held-out", |view| Some(view.last_dpo.as_ref()?.kl_held_out?.0)),
     ("step", |view| Some(view.last_dpo.as_ref()?.step as f64)),
     ("sft-loss", |view| Some(view.last_sft.as_ref()?.loss.0)),
     ("iteration", |view| Some(f64::from(view.iteration))),

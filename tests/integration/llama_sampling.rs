@@ -203,14 +203,14 @@ fn asks_that_cannot_be_answered_are_refused_with_the_reason() {
 }
 
 /// Memory of this process, in KiB.
-fn resident() -> f64 {
+pub fn resident() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 /// True in a process of its own, in which nothing else grows; elsewhere the test `name` is run in one and must succeed.
-fn alone(name: &str) -> bool {
+pub fn alone(name: &str) -> bool {
     const ALONE: &str = "SELFREWARD_TEST_ALONE";
     if std::env::var_os(ALONE).is_some() {
         return true;
@@ -219,6 +219,7 @@ fn alone(name: &str) -> bool {
     let said = std::process::Command::new(own).args([name, "--exact", "--nocapture"]).env(ALONE, "1").output().unwrap();
     let words = String::from_utf8_lossy(&said.stderr).into_owned() + &String::from_utf8_lossy(&said.stdout);
     assert!(said.status.success() && words.contains("1 passed"), "{words}");
+    eprint!("{}", String::from_utf8_lossy(&said.stderr));
     false
 }
 

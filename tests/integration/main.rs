@@ -14,6 +14,7 @@ mod cli_requests;
 mod cli_settings;
 mod cli_story;
 mod cli_what_if;
+mod consistency;
 mod crash;
 mod data_files;
 mod data_rankings;
@@ -71,6 +72,10 @@ mod train_golden;
 mod train_hand;
 #[cfg(feature = "llama")]
 mod train_lessons;
+#[cfg(feature = "llama")]
+mod train_kills;
+#[cfg(feature = "llama")]
+mod train_memory;
 #[cfg(feature = "llama")]
 mod train_run;
 #[cfg(feature = "llama")]

@@ -98,6 +98,10 @@ pub struct DpoSettings {
     pub nll_weight: f64,
     /// Conservative DPO: the share of pairs believed to be the wrong way round.
     pub label_smoothing: f64,
+    /// Weigh the loss by how much this model's intrinsic rewards rank the candidates as the model before ranked them (CREAM): with C
+    /// the mean of (Kendall's tau + 1) / 2 over the iteration's prompts, C counts for the pair and 1 - C for the reversed pair. Needs
+    /// run.judge = "intrinsic" and the loss `dpo` or `length_normalised`. The model before M1 is the baseline.
+    pub consistency: bool,
     /// Weight of an answer's tail beyond the shorter answer's length (LD-DPO); 1 is off.
     pub length_tail: f64,
     /// SimPO's target margin over beta.
@@ -118,6 +122,10 @@ pub struct DpoSettings {
     pub max_tokens: u32,
     /// Share of the pairs to hold out for a validation accuracy.
     pub held_out_share: f64,
+    /// Held-out instructions on which the divergence from the reference is watched: on the reference's own answers at temperature 1.
+    pub kl_prompts: u32,
+    /// Steps between two looks at it; 0 never looks.
+    pub kl_every: u32,
     /// Stop when the held-out accuracy has not risen at so many checkpoints; 0 never stops early.
     pub patience: u32,
 }
@@ -130,6 +138,7 @@ impl Default for DpoSettings {
             beta: 0.1,
             nll_weight: 0.0,
             label_smoothing: 0.0,
+            consistency: false,
             length_tail: 1.0,
             simpo_margin: 0.5,
             reference: Reference::Previous,
@@ -146,6 +155,8 @@ impl Default for DpoSettings {
             clip: 1.0,
             max_tokens: 2048,
             held_out_share: 0.05,
+            kl_prompts: 16,
+            kl_every: 10,
             patience: 2,
         }
     }

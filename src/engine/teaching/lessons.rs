@@ -21,6 +21,15 @@ use crate::run::reasons::{Ended, Scored, Unscored};
 /// The name under which a teacher's work stands in the journal.
 pub const TEACHER: &str = "teacher";
 
+/// Another look at an iteration's candidates.
+pub struct Second {
+    /// Whose weights judge.
+    pub model: Model,
+    /// The name under which its scores stand in the journal, and that of the judge whom the pairs are made by.
+    pub judge: String,
+    pub reference: String,
+}
+
 impl Engine {
     fn teacher(&self) -> Result<Arc<dyn Teacher>> {
         self.teacher.clone().context("this run asks a teacher, and none was made for it")
@@ -85,11 +94,11 @@ impl Engine {
         self.desk().undemonstrated.get(&number).copied().unwrap_or(Unscored::Missing)
     }
 
-    /// The model's own judge on the candidates that the teacher judged; no pair depends on it.
-    pub(in crate::engine) fn second_opinion(&mut self, iteration: u32) -> Result<Flow> {
+    /// The model's own judge, with the weights of one model, on the candidates that somebody judged before; no pair depends on it.
+    pub(in crate::engine) fn second_opinion(&mut self, iteration: u32, second: &Second) -> Result<Flow> {
         let seed = self.seed(iteration, Stage::Judge).named("second");
         let (mut places, mut asks) = (Vec::new(), Vec::new());
-        let judge = self.judge.name().to_string();
+        let judge = second.judge.clone();
         for (number, (prompt, candidates)) in (0..).zip(self.desk().prompts.iter().zip(&self.desk().candidates)) {
             for (candidate, answer) in (0..).zip(candidates) {
                 let of = Judged::Candidate { prompt: PromptId { iteration, number }, candidate };
@@ -97,11 +106,15 @@ impl Engine {
                 for sample in have..self.settings.judge.samples {
                     places.push((of, sample));
                     let seed = seed.prompt(number).candidate(candidate);
-                    asks.push(JudgeAsk { prompt: prompt.clone(), answer: answer.text.clone(), seed, sample });
+                    let (prompt, answer) = (prompt.clone(), answer.text.clone());
+                    asks.push(JudgeAsk { prompt, answer, seed, sample, base: None });
                 }
             }
         }
-        self.hold(Model::M(iteration))?;
+        if self.with_base(&mut asks)? == Flow::Stop {
+            return Ok(Flow::Stop);
+        }
+        self.hold(second.model)?;
         let name = judge.clone();
         let mut make = |index: usize, judgement: Judgement| {
             let (of, sample) = places[index];
@@ -112,12 +125,13 @@ impl Engine {
         if self.judge.judge(self.policy.as_mut(), &asks, &mut seat)? == Flow::Stop {
             return Ok(Flow::Stop);
         }
-        self.compare_on_candidates(iteration, judge)?;
+        self.compare_on_candidates(iteration, second)?;
         Ok(Flow::Go)
     }
 
-    /// How the model's judge agrees with the teacher, who is the reference, on the same candidates.
-    fn compare_on_candidates(&mut self, iteration: u32, judge: String) -> Result<()> {
+    /// How the second judge agrees with the first, who is the reference, on the same candidates.
+    fn compare_on_candidates(&mut self, iteration: u32, second: &Second) -> Result<()> {
+        let judge = second.judge.clone();
         let settings = &self.settings.judge;
         let sets: Vec<Vec<Response>> = (0..)
             .zip(&self.desk().candidates)
@@ -133,7 +147,7 @@ impl Engine {
                 both.collect()
             })
             .collect();
-        self.compare(iteration, judge, TEACHER, &sets)
+        self.compare(iteration, judge, &second.reference, &sets)
     }
 
     fn compare(&mut self, iteration: u32, judge: String, reference: &str, sets: &[Vec<Response>]) -> Result<()> {
@@ -163,7 +177,7 @@ impl Engine {
                     places.push((of, sample));
                     let seed = seed.prompt(set).candidate(response);
                     let (prompt, answer) = (ranking.prompt.clone(), ranked.text.clone());
-                    asks.push(JudgeAsk { prompt, answer, seed, sample });
+                    asks.push(JudgeAsk { prompt, answer, seed, sample, base: None });
                 }
             }
         }

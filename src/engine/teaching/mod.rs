@@ -7,6 +7,6 @@
 pub mod consult;
 pub mod estimate;
 pub mod judge;
-mod lessons;
+pub(in crate::engine) mod lessons;
 pub mod retry;
 pub mod settings;

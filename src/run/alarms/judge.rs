@@ -42,7 +42,13 @@ impl Lint<'_> {
                 "Raise judge.max_tokens.",
             );
         }
-        self.saturation(&window);
+        if self.view.has_scale() {
+            self.saturation(&window);
+        }
+        if !self.view.judge_writes() {
+            self.consistency();
+            return;
+        }
         let contradictions = of(tally.contradictions);
         if contradictions > self.limits.contradictions {
             self.warn(
@@ -78,6 +84,22 @@ impl Lint<'_> {
         let says = format!("{} of the judge's replies hold no score ({count})", percent(share));
         let advice = "Read the replies; go back to the model before, or train the judge format again. Missing scores are never counted.";
         self.raise("judge-parse", Finding { level, value: share, threshold, window, says, advice, evidence });
+    }
+
+    /// Rewards of two successive models on the same candidates.
+    fn consistency(&mut self) {
+        let Some(found) = self.view.consistency(self.round.iteration) else { return };
+        let (n, limit) = (found.agreement.kendall_n, self.limits.consistency_tau);
+        if let Some(tau) = found.agreement.kendall.filter(|&tau| tau < limit && n >= 30) {
+            self.warn(
+                "consistency",
+                tau,
+                limit,
+                format!("{n} prompts of iteration {}", self.round.iteration),
+                format!("this model's rewards rank candidates unlike those of the model before (tau {tau:.2})"),
+                "Pairs follow a ranking that does not last: weigh the loss by it (dpo.consistency), or stop here.",
+            );
+        }
     }
 
     fn saturation(&mut self, window: &str) {
@@ -269,7 +291,9 @@ impl Lint<'_> {
                     format!("{model} ranks the anchor items unlike the model before (tau {tau:.2})"),
                     "Read the anchors on the Eval screen; agreement with humans says which of the two is right.",
                 );
-            } else if let Some(drift) = drift.filter(|drift| drift.abs() > self.limits.anchor_drift) {
+            } else if let Some(drift) =
+                drift.filter(|drift| self.view.has_scale() && drift.abs() > self.limits.anchor_drift)
+            {
                 self.warn(
                     "anchor-drift",
                     drift,

@@ -8,6 +8,14 @@ use crate::run::ids::Stage;
 /// Steps that a judgement about a trend looks at.
 const RECENT: usize = 5;
 
+/// The first of many names; all of them are the alarm's evidence.
+fn few(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let rest = names.len().saturating_sub(SHOWN);
+    let shown = names[..names.len() - rest].join(", ");
+    if rest > 0 { format!("{shown} and {rest} more") } else { shown }
+}
+
 impl Lint<'_> {
     pub(super) fn steps(&mut self) {
         let Some(span) = self.view.stage() else { return };
@@ -15,7 +23,8 @@ impl Lint<'_> {
             Stage::Sft | Stage::Baseline => {
                 if let Some(step) = self.view.last_sft.clone() {
                     let finite = step.loss.0.is_finite() && step.grad_norm.0.is_finite();
-                    self.finite(finite, step.loss.0, step.step, &step.model.to_string());
+                    let named = step.not_applied.iter().map(|number| format!("example {number}")).collect();
+                    self.finite(finite, step.loss.0, step.step, &step.model.to_string(), named);
                     self.spike(Signal::SftLoss, step.loss.0, step.grad_norm.0, step.step);
                 }
             }
@@ -27,6 +36,7 @@ impl Lint<'_> {
                         step.loss.0,
                         step.step,
                         &step.model.to_string(),
+                        step.not_applied.iter().map(ToString::to_string).collect(),
                     );
                     self.spike(Signal::DpoLoss, step.loss.0, step.grad_norm.0, step.step);
                     self.start(&step);
@@ -43,8 +53,10 @@ impl Lint<'_> {
         }
     }
 
-    fn finite(&mut self, finite: bool, loss: f64, step: u64, model: &str) {
+    fn finite(&mut self, finite: bool, loss: f64, step: u64, model: &str, named: Vec<String>) {
         if !finite {
+            let on = if named.is_empty() { String::new() } else { format!(", computed on {}", few(&named)) };
+            let evidence = [vec![format!("{model}:{step}")], named].concat();
             self.raise(
                 "nan",
                 Finding {
@@ -52,9 +64,9 @@ impl Lint<'_> {
                     value: loss,
                     threshold: 0.0,
                     window: format!("step {step} of {model}"),
-                    says: format!("loss, gradient or a log-prob is not finite at step {step}"),
+                    says: format!("loss, gradient or a log-prob is not finite at step {step}{on}"),
                     advice: "The step was not applied. Lower the learning rate, or look at the step's examples.",
-                    evidence: vec![format!("{model}:{step}")],
+                    evidence,
                 },
             );
         }

@@ -43,6 +43,8 @@ pub struct AlarmSettings {
     /// Rank correlation of two successive judges on the anchor items; and drift of their mean.
     pub anchor_tau: f64,
     pub anchor_drift: f64,
+    /// Rank correlation of two successive models' intrinsic rewards on the same candidates.
+    pub consistency_tau: f64,
     /// Share of pairwise verdicts that survive a swap; and distance of the first place's share from one half.
     pub order_consistency: f64,
     pub order_share: f64,
@@ -98,6 +100,7 @@ impl Default for AlarmSettings {
             noisy_pairs: 0.5,
             anchor_tau: 0.3,
             anchor_drift: 0.3,
+            consistency_tau: 0.3,
             order_consistency: 0.7,
             order_share: 0.1,
             truncated: 0.05,
@@ -151,6 +154,7 @@ pub const RULES: &[(&str, Lamp, &str)] = &[
     ("judge-sat", Lamp::Saturation, "one score dominates, or scores rise"),
     ("judge-drift", Lamp::Human, "the judge agrees less with held-out human rankings"),
     ("anchor-drift", Lamp::Human, "fixed items are judged differently than before"),
+    ("consistency", Lamp::Human, "two successive models' rewards rank the same answers differently"),
     ("order-bias", Lamp::Human, "pairwise verdicts depend on the order"),
     ("gaming", Lamp::Human, "answers speak to the judge, and win by it"),
     ("contradiction", Lamp::Human, "rationales contradict scores, or repeat"),

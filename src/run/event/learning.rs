@@ -27,6 +27,9 @@ pub struct SftStep {
     pub grad_norm: Num,
     /// Reply tokens in the step.
     pub tokens: u64,
+    /// When a number was not finite and the step therefore not applied: its examples, counted from 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_applied: Vec<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_out_loss: Option<Num>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,13 +68,26 @@ pub struct DpoStep {
     pub logp_rejected_per_token: Num,
     /// The chosen answers' log-prob per token under the reference.
     pub reference_chosen_per_token: Num,
-    /// Estimated divergence from the reference on a fixed prompt set.
+    /// The reference's log-prob minus the policy's, mean over the step's replies, chosen and rejected alike: how far the policy has
+    /// moved on what it learns from. The step's pairs are no fair sample; `kl_held_out` is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kl: Option<Num>,
+    /// KL(reference ‖ policy) per reply in nats on a fixed set of held-out prompts, after the step, where the step looked: the mean of
+    /// log p_reference - log p_policy over one reply each that the reference sampled at temperature 1. Unbiased, and noisy: it may be
+    /// below 0. Replies that were cut off are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kl_held_out: Option<Num>,
+    /// Replies in that mean.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kl_held_out_n: Option<u32>,
     pub grad_norm: Num,
     pub lr: Num,
     pub pairs: u32,
     pub tokens: u64,
+    /// When a number was not finite and the step therefore not applied: the pairs that it came from, or all of the step where none
+    /// stands out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_applied: Vec<PromptId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_out_accuracy: Option<Num>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

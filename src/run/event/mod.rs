@@ -107,7 +107,7 @@ events! {
     "spot_check_closed" SpotCheckClosed,
     "training_set_fixed" TrainingSetFixed,
     "reference_scored" ReferenceScored,
-    "dpo_step" DpoStep,
+    "dpo_step" DpoStep <Box>,
     "held_out_answered" HeldOutAnswered,
     "duelled" Duelled,
     "measured" Measured,

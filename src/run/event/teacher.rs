@@ -159,7 +159,7 @@ pub struct CapsChanged {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SecondJudged {
     pub iteration: u32,
-    /// Who judged: `self`, `teacher`, …
+    /// Who judged: `self`, `teacher`, or an earlier model such as `intrinsic (M1)`.
     pub judge: String,
     pub of: Judged,
     pub sample: u32,
@@ -194,7 +194,7 @@ pub struct JudgesCompared {
     pub iteration: u32,
     /// Whose scores are measured.
     pub judge: String,
-    /// Against whose: `teacher`, `self`, or `human` for held-out rankings.
+    /// Against whose: `teacher`, `self`, `intrinsic` for the model's own rewards, or `human` for held-out rankings.
     pub reference: String,
     /// How they agree; what one of them could not judge is kept out and counted.
     pub agreement: Agreement,

@@ -118,7 +118,9 @@ impl RunView {
                 self.one_done(at) & self.in_round_if(event.prompt.iteration, |round| round.sampled(seq, event))
             }
             Event::CandidateJudged(event) => {
-                self.one_done(at) & self.in_round_if(event.prompt.iteration, |round| round.judged(seq, event))
+                let has_scale = self.has_scale();
+                self.one_done(at)
+                    & self.in_round_if(event.prompt.iteration, |round| round.judged(seq, event, has_scale))
             }
             Event::PairSelected(event) => {
                 self.last_pair = Some(event.id);

@@ -50,6 +50,7 @@ pub struct JudgeTally {
     pub replies: u32,
     /// By reason, in the order of `Unscored::ALL`.
     pub unscored: [u32; Unscored::ALL.len()],
+    /// Empty for a judge whose scores have no scale.
     pub histogram: [u32; 6],
     pub sum: f64,
     pub truncated: u32,
@@ -74,11 +75,13 @@ impl JudgeTally {
         (self.parsed() > 0).then(|| self.sum / f64::from(self.parsed()))
     }
 
-    fn add(&mut self, event: &CandidateJudged) {
+    fn add(&mut self, event: &CandidateJudged, has_scale: bool) {
         self.replies += 1;
         match event.score {
             Ok(score) => {
-                self.histogram[score.round().clamp(0.0, 5.0) as usize] += 1;
+                if has_scale {
+                    self.histogram[score.round().clamp(0.0, 5.0) as usize] += 1;
+                }
                 self.sum += score;
             }
             Err(why) => {
@@ -332,7 +335,7 @@ impl Round {
         true
     }
 
-    pub(super) fn judged(&mut self, seq: Seq, event: &CandidateJudged) -> bool {
+    pub(super) fn judged(&mut self, seq: Seq, event: &CandidateJudged, has_scale: bool) -> bool {
         let candidate = self
             .prompts
             .get_mut(event.prompt.number as usize)
@@ -342,7 +345,7 @@ impl Round {
         // They are few and never more than planned: room for others would be most of what a long run takes.
         candidate.judgements.reserve_exact(1);
         candidate.judgements.push(JudgementView::new(seq, event.sample, event.score));
-        self.judge.add(event);
+        self.judge.add(event, has_scale);
         true
     }
 

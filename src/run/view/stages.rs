@@ -144,6 +144,7 @@ impl RunView {
         push(Signal::LearningRate, event.lr.0);
         for (signal, value) in [
             (Signal::Kl, event.kl),
+            (Signal::KlHeldOut, event.kl_held_out),
             (Signal::HeldOutAccuracy, event.held_out_accuracy),
             (Signal::TokensPerSecond, event.tokens_per_s),
         ] {

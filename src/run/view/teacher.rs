@@ -121,6 +121,27 @@ impl RunView {
         self.config.pointer("/teacher/currency").and_then(serde_json::Value::as_str).unwrap_or("")
     }
 
+    /// Who judges the candidates.
+    pub fn judge(&self) -> &str {
+        self.started.as_ref().map_or("self", |started| started.judge.as_str())
+    }
+
+    /// Whether scores go from 0 to 5; an intrinsic reward has no bounds.
+    pub fn has_scale(&self) -> bool {
+        self.judge() != "intrinsic"
+    }
+
+    /// Whether judgements are texts that somebody wrote.
+    pub fn judge_writes(&self) -> bool {
+        !matches!(self.judge(), "expected" | "intrinsic")
+    }
+
+    /// How the rewards of an iteration's model rank its candidates as those of the model before do.
+    pub fn consistency(&self, iteration: u32) -> Option<&JudgesCompared> {
+        let of = |found: &&Arc<JudgesCompared>| found.iteration == iteration && found.reference == "intrinsic";
+        self.teacher.compared.iter().rev().find(of).map(Arc::as_ref)
+    }
+
     /// Which recipe the run follows.
     pub fn recipe(&self) -> &str {
         self.started.as_ref().map_or("self", |started| started.recipe.as_str())

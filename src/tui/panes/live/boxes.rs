@@ -8,7 +8,7 @@ use crate::run::curves::{Series, Signal};
 use crate::run::event::Level;
 use crate::run::ids::{Model, PromptId, Stage};
 use crate::run::measures::Agreement;
-use crate::run::view::{PairView, PromptView, RunView};
+use crate::run::view::{JudgeTally, PairView, PromptView, RunView};
 use crate::tui::app::App;
 use crate::tui::chart::{Chart, Curve, draw as chart, trend, value};
 use crate::tui::figures::{bytes, count, fit, left, number, one_line, percent, points, right, visible};
@@ -169,9 +169,12 @@ fn scores(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
         view.rounds.iter().rev().find(|round| round.judge.replies > 0).map(|round| (round.iteration, &round.judge));
     let title = tally.map_or("judge scores".into(), |(iteration, _)| format!("judge scores, iteration {iteration}"));
     let inside = boxed(frame, area, app, &title, focused);
-    let Some((_, tally)) = tally else {
+    let Some((iteration, tally)) = tally else {
         return empty(frame, inside, app, "No judgement yet.");
     };
+    if !view.has_scale() {
+        return rewards(frame, inside, app, iteration, tally);
+    }
     let parsed = tally.parsed().max(1);
     let most = tally.histogram.iter().copied().max().unwrap_or(1).max(1);
     let room = usize::from(inside.width).saturating_sub(9);
@@ -192,6 +195,30 @@ fn scores(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
         all.swap_remove(5);
     }
     lines(frame, inside, all);
+}
+
+/// Rewards without a scale: their mean, and whether the model before ranks alike.
+fn rewards(frame: &mut Frame, inside: Rect, app: &App, iteration: u32, tally: &JudgeTally) {
+    let mean = tally.mean().map_or("–".into(), |mean| number(mean, 3));
+    let mut all = vec![
+        (format!("mean {mean} nats over M0"), Role::Plain),
+        (format!("{} rewards, {} missing", tally.parsed(), tally.unparsed()), Role::Dim),
+    ];
+    match app.view().consistency(iteration) {
+        Some(found) => {
+            let tau = found.agreement.kendall;
+            let says =
+                tau.map_or("–".into(), |tau| format!("{} = tau {}", number((tau + 1.0) / 2.0, 2), number(tau, 2)));
+            all.push((format!("consistency {says}"), Role::Strong));
+            let earlier = found.judge.trim_start_matches("intrinsic").trim().trim_matches(['(', ')']);
+            all.push((format!("with {}, {} prompts", visible(earlier), found.agreement.kendall_n), Role::Dim));
+        }
+        None => all.push(("consistency –".into(), Role::Dim)),
+    }
+    let width = usize::from(inside.width);
+    let row =
+        |(says, role): (String, Role)| Line::from(Span::styled(fit(&format!(" {says}"), width), app.theme.style(role)));
+    lines(frame, inside, all.into_iter().map(row));
 }
 
 fn bar_only(share: f64, width: usize) -> String {
