@@ -3,14 +3,16 @@
 //! A story is what an engine would have recorded, alarms included (they come from the same linter). Screens, replays and summaries are
 //! tested on it without a model and without an engine.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use selfreward::run::alarms::{AlarmSettings, lint};
 use selfreward::run::entry::{Entry, Stamp};
 use selfreward::run::event::*;
 use selfreward::run::folder::RunFolder;
 use selfreward::run::ids::{Model, PromptId, RequestId, Seq, Stage};
-use selfreward::run::journal::Writer;
+use selfreward::run::journal::{Writer, segment_name};
 use selfreward::run::number::Num;
 use selfreward::run::view::RunView;
 
@@ -106,14 +108,29 @@ impl Plot {
         teller.entries
     }
 
-    /// The same as a run folder.
+    /// The same as a run folder. Many tests want the same story: a short one is told once.
     pub fn write(&self, root: &Path) -> RunFolder {
+        static TOLD: Mutex<BTreeMap<String, Arc<Vec<u8>>>> = Mutex::new(BTreeMap::new());
         let folder = RunFolder::create(root, self.name).unwrap();
+        let (key, journal) = (format!("{self:?}"), folder.path().join(segment_name(1)));
+        let told = TOLD.lock().unwrap().get(&key).cloned();
+        if let Some(told) = told {
+            std::fs::write(journal, told.as_slice()).unwrap();
+            return folder;
+        }
+        self.tell_into(&folder);
+        if !folder.path().join(segment_name(2)).exists() {
+            let told = Arc::new(std::fs::read(journal).unwrap());
+            TOLD.lock().unwrap().insert(key, told);
+        }
+        folder
+    }
+
+    fn tell_into(&self, folder: &RunFolder) {
         let mut teller = Teller::new(self.clone());
         // Written as it is told: a long story has no room in memory.
         teller.writer = Some(Writer::open(folder.path()).unwrap());
         let _ = teller.whole();
-        folder
     }
 }
 
