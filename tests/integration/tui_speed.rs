@@ -78,7 +78,8 @@ fn a_key_is_answered_at_once_also_when_the_engine_keeps_every_core_busy() {
 /// An engine that trains for a while.
 fn training(root: &std::path::Path) -> (RunFolder, Child) {
     let mut settings = small(4);
-    settings.rehearsal.tempo = 0.5;
+    // Slower where it is looked at for longer, so that it does not end meanwhile.
+    settings.rehearsal.tempo = (seconds(2.0) / 20.0).max(0.5);
     let folder = launch::create(root, "a", &settings).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_selfreward"));
     let child = command.arg("engine").arg(folder.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -113,11 +114,9 @@ fn a_viewer_that_is_stopped_stalls_no_engine() {
     std::thread::sleep(wait);
     let after = clock();
     program.signal(Signal::CONT);
-    let ended =
-        matches!(entries(&folder).last().map(|entry| entry.event.kind().to_string()).as_deref(), Some("run_finished"));
     let (with, without) = (recorded(&folder, before, stopped), recorded(&folder, stopped, after));
     eprintln!("entries and longest silence: viewer running {with:?}, viewer stopped {without:?}");
-    assert!(ended || (without.0 as f64) > 0.3 * with.0 as f64, "{with:?} {without:?}");
+    assert!((without.0 as f64) > 0.3 * with.0 as f64, "{with:?} {without:?}");
     program.press("1");
     program.quiet(Duration::from_millis(200));
     program.press("q");
