@@ -230,11 +230,11 @@ fn a_run_whose_state_lacks_any_field_does_not_go_on() {
         }
     });
     train_run::engine(&stopped, signals, listener).unwrap();
-    let saved = entries(&stopped).into_iter().filter_map(|entry| match entry.event {
+    let mut saved = entries(&stopped).into_iter().filter_map(|entry| match entry.event {
         Event::CheckpointSaved(saved) if !saved.finished => Some(saved.folder.clone()),
         _ => None,
     });
-    let saved = saved.last().unwrap();
+    let saved = saved.next_back().unwrap();
     let again = |name: &str, damage: &dyn Fn(&Path)| {
         let folder = RunFolder::create(root.path(), name).unwrap();
         std::fs::remove_dir_all(folder.path()).unwrap();
