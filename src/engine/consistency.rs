@@ -3,11 +3,11 @@
 //! Consistency is the mean over prompts of (tau + 1) / 2, tau being Kendall's between both models' rewards of the prompt's candidates.
 //! It is computed from journaled rewards by the comparison of judges; preference training may weigh its loss by it.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use crate::engine::drive::Engine;
 use crate::engine::intrinsic_judge::{LOT, example, questions};
-use crate::engine::policy::{Example, Flow, JudgeAsk};
+use crate::engine::policy::{Example, Flow, JudgeAsk, log_prob_of_each};
 use crate::engine::settings::DpoSettings;
 use crate::engine::teaching::lessons::Second;
 use crate::run::ids::Model;
@@ -21,9 +21,7 @@ impl Engine {
         self.hold(Model::M(0))?;
         for lot in questions(asks).chunks(LOT) {
             let items: Vec<Example> = lot.iter().map(|range| example(&asks[range.start])).collect();
-            let scored = self.policy.log_probs(&items)?;
-            ensure!(scored.len() == items.len(), "{} log-probs for {} answers", scored.len(), items.len());
-            for (range, base) in lot.iter().zip(scored) {
+            for (range, base) in lot.iter().zip(log_prob_of_each(self.policy.as_mut(), &items)?) {
                 asks[range.clone()].iter_mut().for_each(|ask| ask.base = Some(base.sum));
             }
             if self.recorder.safe_point()? == Flow::Stop {

@@ -4,12 +4,12 @@
 //! temperature 1 and uncut: fair samples of the reference, in the journal already, and the same at every look. The estimator is the mean
 //! over replies of log p_reference - log p_policy, which is unbiased for KL(reference ‖ policy) per reply.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use crate::engine::desk::tenths;
 use crate::engine::drive::Engine;
 use crate::engine::plan::instructions;
-use crate::engine::policy::{Example, Policy};
+use crate::engine::policy::{Example, Policy, log_prob_of_each};
 use crate::engine::settings::Reference;
 use crate::run::ids::Model;
 use crate::run::reasons::Ended;
@@ -74,7 +74,5 @@ impl Probe {
 }
 
 fn sums(policy: &mut dyn Policy, replies: &[Example]) -> Result<Vec<f64>> {
-    let scored = policy.log_probs(replies)?;
-    ensure!(scored.len() == replies.len(), "{} log-probs for {} replies", scored.len(), replies.len());
-    Ok(scored.iter().map(|own| own.sum).collect())
+    Ok(log_prob_of_each(policy, replies)?.iter().map(|own| own.sum).collect())
 }

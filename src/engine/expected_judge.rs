@@ -3,9 +3,9 @@
 //! One pass over the judge prompt instead of a sampled rationale, and the same answer however often it is asked. What is
 //! journaled is the distribution. A model that finds no score line likely still has a mean: it says nothing of its format.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
-use crate::engine::policy::{Example, Flow, Judge, JudgeAsk, Judgement, LogProb, Policy, Seat};
+use crate::engine::policy::{Example, Flow, Judge, JudgeAsk, Judgement, LogProb, Policy, Seat, log_prob_of_each};
 use crate::recipe::judge::{judge_prompt, judgement_text};
 use crate::recipe::score::{HIGHEST, LOWEST};
 use crate::run::reasons::Unscored;
@@ -53,9 +53,8 @@ impl Judge for ExpectedJudge {
                     reply: judgement_text("", f64::from(score)).trim_start().to_owned(),
                 }));
             }
-            let scored = policy.log_probs(&items)?;
+            let scored = log_prob_of_each(policy, &items)?;
             let each = scores().count();
-            ensure!(scored.len() == items.len(), "{} log-probs for {} score lines", scored.len(), items.len());
             for (range, scored) in lot.into_iter().zip(scored.chunks_exact(each)) {
                 let judgement = judgement(scored);
                 for at in range {

@@ -5,9 +5,9 @@
 //! reward, so that it has no scale and no bounds. The reference is M0 in every iteration, M1's included: with a reference that moves,
 //! rewards of two iterations would have nothing in common. Which weights the policy holds is the engine's business.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
-use crate::engine::policy::{Example, Flow, Judge, JudgeAsk, Judgement, LogProb, Policy, Seat};
+use crate::engine::policy::{Example, Flow, Judge, JudgeAsk, Judgement, LogProb, Policy, Seat, log_prob_of_each};
 use crate::run::reasons::Unscored;
 
 /// Answers judged at once: between two lots a pause or a stop is heard.
@@ -29,9 +29,7 @@ impl Judge for IntrinsicJudge {
         let questions = questions(asks);
         for lot in questions.chunks(LOT) {
             let items: Vec<Example> = lot.iter().map(|range| example(&asks[range.start])).collect();
-            let scored = policy.log_probs(&items)?;
-            ensure!(scored.len() == items.len(), "{} log-probs for {} answers", scored.len(), items.len());
-            for (range, own) in lot.iter().zip(scored) {
+            for (range, own) in lot.iter().zip(log_prob_of_each(policy, &items)?) {
                 let base = asks[range.start].base.context("an intrinsic reward needs the base's log-prob")?;
                 let judgement = judgement(own, base);
                 for at in range.clone() {

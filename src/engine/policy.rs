@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::run::event::{Event, FaultKind, Finish};
 use crate::run::reasons::{Ended, Scored};
@@ -251,6 +251,13 @@ pub trait Policy {
 
     /// Writes the weights into an empty folder as a model that others can load, and with `training` the state to go on from.
     fn save(&mut self, folder: &Path, training: bool) -> Result<()>;
+}
+
+/// Log-probs of these, one for each: with another number of them answers would get what belongs to others.
+pub fn log_prob_of_each(policy: &mut dyn Policy, items: &[Example]) -> Result<Vec<LogProb>> {
+    let scored = policy.log_probs(items)?;
+    ensure!(scored.len() == items.len(), "{} log-probs for {} texts", scored.len(), items.len());
+    Ok(scored)
 }
 
 /// One answer to score.

@@ -155,13 +155,13 @@ fn turn(app: &mut App, waiting: &Waiting, guard: &mut TermGuard, aside: &Aside) 
     let mut pace = Pace::new(app.settings.frames);
     let size = guard.terminal.size()?;
     app.size = (size.width, size.height);
-    let (mut dirty, mut by_key, mut resized) = (true, true, false);
+    let (mut dirty, mut by_key) = (true, true);
     let mut titled = String::new();
     let mut looked: Option<Instant> = None;
     let mut configured = Configured::now();
     let (mut listed, mut beside): (Option<Instant>, Option<Instant>) = (None, None);
     loop {
-        let mut messages = Vec::new();
+        let (mut messages, mut resized) = (Vec::new(), false);
         let due = if dirty { pace.wait(by_key).min(EVERY) } else { EVERY };
         let mut woken = Some(waiting.next(if app.source.loaded() < 1.0 { Duration::ZERO } else { due }));
         while let Some(each) = woken {
@@ -181,7 +181,7 @@ fn turn(app: &mut App, waiting: &Waiting, guard: &mut TermGuard, aside: &Aside) 
             }
             woken = waiting.ready();
         }
-        if std::mem::take(&mut resized) {
+        if resized {
             guard.clear()?;
         }
         messages.extend(aside.done.try_iter());

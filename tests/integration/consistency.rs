@@ -15,7 +15,7 @@ use selfreward::run::folder::RunFolder;
 use selfreward::run::ids::PromptId;
 use selfreward::run::journal::segment_name;
 
-use crate::stage::{engine, entries, facts, play, small};
+use crate::stage::{cut, engine, entries, facts, play, small};
 
 fn intrinsic(seed: u64) -> Settings {
     let mut settings = small(seed);
@@ -126,21 +126,9 @@ fn a_journal_of_rewards_cut_anywhere_in_judging_resumes_to_the_same_facts() {
     for at in
         [own[0], own[17], own[47], second[0], second[20], second[47], compared[0], own[60], second[80], compared[1]]
     {
-        let folder = RunFolder::create(root.path(), &format!("cut{at}")).unwrap();
-        std::fs::copy(whole.run_json(), folder.run_json()).unwrap();
-        std::fs::write(folder.path().join(segment_name(1)), lines[..=at].concat()).unwrap();
-        copy(&whole.checkpoints(), &folder.checkpoints());
+        let folder = cut(&whole, root.path(), &format!("cut{at}"), lines[..=at].concat().len());
         let (ended, _) = engine(&folder, Signals::default()).unwrap();
         assert_eq!((ended, facts(&folder)), (Ended::Finished, expected.clone()), "cut after line {}", at + 1);
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for item in std::fs::read_dir(from).unwrap() {
-        let path = item.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() { copy(&path, &target) } else { std::fs::copy(&path, target).map(|_| ()).unwrap() }
     }
 }
 

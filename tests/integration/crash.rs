@@ -2,7 +2,6 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use selfreward::run::folder::RunFolder;
 use selfreward::run::journal::{mend, segment_name};
 use selfreward::run::view::RunView;
 
-use crate::stage::{engine, facts, play, size, small};
+use crate::stage::{cut, engine, facts, play, size, small};
 
 /// Kills in a test run of every commit; set SELFREWARD_KILLS for more.
 const KILLS: u32 = 6;
@@ -89,29 +88,6 @@ fn a_run_that_is_killed_again_and_again_makes_the_same_facts() {
         assert_eq!(facts(&folder), expected, "run {runs} after {killed} kills");
     }
     eprintln!("{killed} kills in {runs} runs: the facts were the same in all of them");
-}
-
-/// A copy of a run's folder, cut to the first `bytes` bytes of its journal.
-fn cut(whole: &RunFolder, root: &Path, name: &str, bytes: usize) -> RunFolder {
-    let folder = RunFolder::create(root, name).unwrap();
-    std::fs::copy(whole.run_json(), folder.run_json()).unwrap();
-    let journal = std::fs::read(whole.path().join(segment_name(1))).unwrap();
-    std::fs::write(folder.path().join(segment_name(1)), &journal[..bytes]).unwrap();
-    copy_folder(&whole.checkpoints(), &folder.checkpoints());
-    folder
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for item in std::fs::read_dir(from).unwrap() {
-        let path = item.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy_folder(&path, &target);
-        } else {
-            std::fs::copy(&path, target).unwrap();
-        }
-    }
 }
 
 /// Where each line of a journal ends.

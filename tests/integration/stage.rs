@@ -10,7 +10,7 @@ use selfreward::rehearsal::Rehearsal;
 use selfreward::run::entry::Entry;
 use selfreward::run::facts::Facts;
 use selfreward::run::folder::RunFolder;
-use selfreward::run::journal::{Found, Tail};
+use selfreward::run::journal::{Found, Tail, segment_name};
 use selfreward::run::view::RunView;
 
 /// A size for every commit, or the whole one where somebody asks for it: `SELFREWARD_LONG=1`.
@@ -84,4 +84,27 @@ pub fn facts(folder: &RunFolder) -> String {
     let mut facts = Facts::default();
     entries(folder).iter().for_each(|entry| facts.add(&entry.event));
     facts.digest()
+}
+
+/// A copy of a run's folder, cut to the first `bytes` bytes of its journal.
+pub fn cut(whole: &RunFolder, root: &Path, name: &str, bytes: usize) -> RunFolder {
+    let folder = RunFolder::create(root, name).unwrap();
+    std::fs::copy(whole.run_json(), folder.run_json()).unwrap();
+    let journal = std::fs::read(whole.path().join(segment_name(1))).unwrap();
+    std::fs::write(folder.path().join(segment_name(1)), &journal[..bytes]).unwrap();
+    copy_folder(&whole.checkpoints(), &folder.checkpoints());
+    folder
+}
+
+pub fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for item in std::fs::read_dir(from).unwrap() {
+        let path = item.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy_folder(&path, &target);
+        } else {
+            std::fs::copy(&path, target).unwrap();
+        }
+    }
 }

@@ -16,7 +16,7 @@ use selfreward::run::ids::{Model, Stage};
 use selfreward::run::view::RunView;
 
 use crate::patience::end_of;
-use crate::stage::{entries, facts};
+use crate::stage::{copy_folder, entries, facts};
 use crate::{train_run, train_tiny};
 
 /// Kills in a test run of every commit; SELFREWARD_LLAMA_KILLS and SELFREWARD_SAVE_KILLS ask for more.
@@ -197,15 +197,6 @@ fn a_llama_that_is_killed_while_it_saves_never_loses_a_checkpoint() {
     eprintln!("{killed} kills while saving, in {runs} runs: every checkpoint whole, the same facts and the same bits");
 }
 
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for item in std::fs::read_dir(from).unwrap() {
-        let path = item.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() { copy(&path, &target) } else { std::fs::copy(&path, target).map(|_| ()).unwrap() }
-    }
-}
-
 /// Writes a file of a checkpoint anew and makes its manifest agree, so that only the content is wrong.
 fn forge(checkpoint: &Path, name: &str, content: &[u8]) {
     std::fs::write(checkpoint.join(name), content).unwrap();
@@ -238,7 +229,7 @@ fn a_run_whose_state_lacks_any_field_does_not_go_on() {
     let again = |name: &str, damage: &dyn Fn(&Path)| {
         let folder = RunFolder::create(root.path(), name).unwrap();
         std::fs::remove_dir_all(folder.path()).unwrap();
-        copy(stopped.path(), folder.path());
+        copy_folder(stopped.path(), folder.path());
         damage(&folder.path().join(&saved));
         let signals = Signals::default();
         let stop = signals.stop.clone();

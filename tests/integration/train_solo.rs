@@ -8,6 +8,7 @@ use std::time::Duration;
 use selfreward::recipe::seeds::Seed;
 use serde_json::{Value, json};
 
+use crate::stage::copy_folder;
 use crate::train_tiny;
 
 /// Kills in a test run of every commit; set SELFREWARD_KILLS for more.
@@ -227,7 +228,7 @@ fn every_damage_to_the_newest_checkpoint_is_named_and_the_older_one_is_used() {
     for file in &files {
         for (what, damage) in &damages {
             let name = format!("{what}-{file}");
-            copy(&full, &bench.path(&name));
+            copy_folder(&full, &bench.path(&name));
             damage(&bench.path(&name).join("checkpoints/step-000036").join(file));
             let (code, _, says) = run(&mut bench.train("sft", &name, &[]));
             assert!(code == Some(0) && says.contains("a damaged checkpoint is left out"), "{name}: {says}");
@@ -255,17 +256,8 @@ fn train_full(bench: &Bench) -> PathBuf {
         let _ = std::fs::remove_dir_all(&out);
         return train_full(bench);
     }
-    copy(&out, &kept);
+    copy_folder(&out, &kept);
     kept
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for item in std::fs::read_dir(from).unwrap() {
-        let path = item.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() { copy(&path, &target) } else { std::fs::copy(&path, target).map(|_| ()).unwrap() }
-    }
 }
 
 #[test]

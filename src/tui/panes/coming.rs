@@ -46,17 +46,17 @@ pub fn words(app: &App, stage: Stage, what: &str) -> Option<String> {
 }
 
 /// The texts that were written last while a model is measured or taught to judge: newest first.
-fn written(app: &App) -> Vec<Rc<Entry>> {
+fn written(app: &App) -> impl Iterator<Item = Rc<Entry>> {
     let view = app.view();
     // A training writes nothing: what was written before it stays in sight.
     let last = view.stage().filter(|span| span.stage.trains()).map_or(view.seq, |span| span.started_seq);
     let entries = (last.saturating_sub(BACK)..=last).rev().filter_map(|seq| app.source.texts.entry(seq));
-    entries.filter(|entry| text(&entry.event).is_some()).collect()
+    entries.filter(|entry| text(&entry.event).is_some())
 }
 
 /// The text that was written last for a measurement.
 pub fn latest(app: &App) -> Option<String> {
-    written(app).first().and_then(|entry| text(&entry.event).map(str::to_string))
+    written(app).next().and_then(|entry| text(&entry.event).map(str::to_string))
 }
 
 fn text(event: &Event) -> Option<&str> {
@@ -71,19 +71,19 @@ fn text(event: &Event) -> Option<&str> {
 pub fn draw(frame: &mut Frame, area: Rect, app: &App, nothing: &str) {
     let says = words(app, Stage::Prompts, "Prompts are written").unwrap_or_else(|| nothing.to_string());
     let wrapped = wrap(&says, usize::from(area.width).saturating_sub(2).max(1));
-    let shown = written(app);
+    let mut shown = written(app).peekable();
     let [head, rest] = area.layout(&Layout::vertical([
         Constraint::Length((wrapped.len() as u16 + 1).min(area.height)),
         Constraint::Fill(1),
     ]));
     let dim = app.theme.style(Role::Dim);
     lines(frame, head, wrapped.into_iter().map(|text| Line::from(Span::styled(format!(" {text}"), dim))));
-    if shown.is_empty() || rest.height < 3 {
+    if shown.peek().is_none() || rest.height < 3 {
         return;
     }
     let inside = boxed(frame, rest, app, "written to be measured, newest first", false);
     let width = usize::from(inside.width);
-    let all = shown.iter().take(usize::from(inside.height).div_ceil(2)).flat_map(|entry| {
+    let all = shown.take(usize::from(inside.height).div_ceil(2)).flat_map(|entry| {
         let (_, says) = tell::tell(&entry.event);
         let text = text(&entry.event).unwrap_or_default();
         vec![
