@@ -296,11 +296,7 @@ impl Tail {
             self.skipping = true;
         }
         let Some(file) = self.file.as_mut() else { return Ok(0) };
-        let before = self.pending.len();
-        self.pending.resize(before + (256 << 10), 0);
-        let read = file.read(&mut self.pending[before..]);
-        self.pending.truncate(before + *read.as_ref().unwrap_or(&0));
-        read
+        file.take(256 << 10).read_to_end(&mut self.pending)
     }
 
     /// Moves on when a later segment exists. The writer begins one only after a whole line.

@@ -12,7 +12,6 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::run::curves::{Curves, Series, Signal};
@@ -22,12 +21,14 @@ use crate::run::ids::{Model, Seq};
 use crate::run::journal::{Found, Place, Tail, segment_name};
 use crate::run::view::{Block, Prompts, Repeats, RunView};
 
+mod records;
+
+use records::{Bytes, HEADER, Written, content, header, pack, part, unpack};
+
 /// The file in the run folder.
 pub const FILE: &str = "key-frames";
 /// Rises when a view of the same entries is no longer the same, or is written differently; a test holds it against the code.
 pub const FORMAT: u32 = 5;
-/// Bytes before a record's content: its length and its checksum.
-const HEADER: u64 = 8;
 
 /// A view before the entry at a place.
 #[derive(Clone)]
@@ -86,18 +87,18 @@ struct Round {
     filling: u64,
 }
 
-/// The parts of one frame, with their places: what the next one need not write again.
+/// The parts of one frame: what the next one need not write again.
 #[derive(Default)]
 struct Parts {
-    series: HashMap<(Model, Signal), (u64, Arc<Series>)>,
+    series: HashMap<(Model, Signal), Written<Series>>,
     rounds: Vec<RoundParts>,
 }
 
 #[derive(Default)]
 struct RoundParts {
-    blocks: Vec<(u64, Arc<Block>)>,
-    training: Option<(u64, Arc<TrainingSetFixed>)>,
-    repeats: Vec<(u64, Arc<HashSet<u64>>)>,
+    blocks: Vec<Written<Block>>,
+    training: Option<Written<TrainingSetFixed>>,
+    repeats: Vec<Written<HashSet<u64>>>,
 }
 
 /// The key frames of a run.
@@ -298,33 +299,40 @@ impl KeyFrames {
         let mut view: RunView =
             rmp_serde::from_slice(&part(file, frame.view)?).map_err(|error| io::Error::other(error.to_string()))?;
         let mut parts = Parts::default();
+        let mut curves = Vec::new();
         for (key, at) in &frame.curves {
-            parts.series.insert(*key, (*at, Arc::new(unpack(&part(file, *at)?)?)));
+            let series: Arc<Series> = Arc::new(unpack(&part(file, *at)?)?);
+            parts.series.insert(*key, (*at, Arc::downgrade(&series)));
+            curves.push((*key, series));
         }
-        view.curves = Curves::from_shared(parts.series.iter().map(|(key, (_, series))| (*key, series.clone())));
+        view.curves = Curves::from_shared(curves);
         if view.rounds.len() != frame.rounds.len() {
             return Err(io::Error::other("rounds are missing"));
         }
         for (round, listed) in view.rounds.iter_mut().zip(&frame.rounds) {
             let mut own = RoundParts::default();
+            let mut blocks = Vec::new();
             for &at in &listed.blocks {
                 let block = match held.get(&at).and_then(Weak::upgrade) {
                     Some(block) => block,
                     None => Arc::new(unpack(&part(file, at)?)?),
                 };
                 held.insert(at, Arc::downgrade(&block));
-                own.blocks.push((at, block));
+                own.blocks.push((at, Arc::downgrade(&block)));
+                blocks.push(block);
             }
             if let Some(at) = listed.training {
-                own.training = Some((at, Arc::new(unpack(&part(file, at)?)?)));
+                let training: Arc<TrainingSetFixed> = Arc::new(unpack(&part(file, at)?)?);
+                own.training = Some((at, Arc::downgrade(&training)));
+                round.training = Some(training);
             }
+            let mut full = Vec::new();
             for &at in &listed.repeats {
-                own.repeats.push((at, Arc::new(unpack(&part(file, at)?)?)));
+                let seen: Arc<HashSet<u64>> = Arc::new(unpack(&part(file, at)?)?);
+                own.repeats.push((at, Arc::downgrade(&seen)));
+                full.push(seen);
             }
-            let blocks = own.blocks.iter().map(|(_, block)| block.clone()).collect();
             round.prompts = Prompts::from_blocks(blocks).ok_or_else(|| io::Error::other("prompts are missing"))?;
-            round.training = own.training.as_ref().map(|(_, training)| training.clone());
-            let full = own.repeats.iter().map(|(_, part)| part.clone()).collect();
             round.judge.seen = Repeats::from_parts(full, unpack(&part(file, listed.filling)?)?);
             parts.rounds.push(own);
         }
@@ -350,14 +358,14 @@ impl KeyFrames {
             let mut own = RoundParts::default();
             for (at, block) in round.prompts.blocks().iter().enumerate() {
                 let (place, block) = new.shared(before.blocks.get(at), block)?;
-                self.held.insert(place, Arc::downgrade(&block));
+                self.held.insert(place, block.clone());
                 own.blocks.push((place, block));
             }
             if let Some(training) = &round.training {
                 own.training = Some(new.shared(before.training.as_ref(), training)?);
             }
             for part in round.judge.seen.parts().0 {
-                let known = before.repeats.iter().find(|(_, known)| Arc::ptr_eq(known, part));
+                let known = before.repeats.iter().find(|(_, known)| known.as_ptr() == Arc::as_ptr(part));
                 own.repeats.push(new.shared(known, part)?);
             }
             parts.rounds.push(own);
@@ -387,35 +395,6 @@ impl KeyFrames {
         self.frames.push((known, at));
         self.last = parts;
         Ok(())
-    }
-}
-
-/// Records that are to be written at once, the frame last: without it its parts count for nothing.
-struct Bytes {
-    begin: u64,
-    bytes: Vec<u8>,
-}
-
-impl Bytes {
-    /// The place of a part: where the last frame has it, else where it is written now.
-    fn shared<T: Serialize>(&mut self, before: Option<&(u64, Arc<T>)>, part: &Arc<T>) -> io::Result<(u64, Arc<T>)> {
-        match before.filter(|(_, known)| Arc::ptr_eq(known, part)) {
-            Some((at, _)) => Ok((*at, part.clone())),
-            None => Ok((self.part(&pack(part.as_ref())?), part.clone())),
-        }
-    }
-
-    fn part(&mut self, content: &[u8]) -> u64 {
-        // The byte of `Record::Part` before the content.
-        self.record(&[&[0], content].concat())
-    }
-
-    fn record(&mut self, content: &[u8]) -> u64 {
-        let at = self.begin + self.bytes.len() as u64;
-        self.bytes.extend_from_slice(&(content.len() as u32).to_le_bytes());
-        self.bytes.extend_from_slice(&crc32fast::hash(content).to_le_bytes());
-        self.bytes.extend_from_slice(content);
-        at
     }
 }
 
@@ -449,33 +428,38 @@ fn digest(entry: &Entry) -> Option<u32> {
     entry.to_line().ok().map(|line| crc32fast::hash(&line))
 }
 
-/// Length and checksum of the record here.
-fn header(file: &File, at: u64) -> Option<(u64, u32)> {
-    let mut header = [0; HEADER as usize];
-    file.read_exact_at(&mut header, at).ok()?;
-    let (length, crc) = header.split_at(4);
-    Some((u64::from(u32::from_le_bytes(length.try_into().ok()?)), u32::from_le_bytes(crc.try_into().ok()?)))
-}
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
-fn content(file: &File, at: u64) -> io::Result<Vec<u8>> {
-    let size = file.metadata()?.len();
-    let (length, crc) = header(file, at)
-        .filter(|(length, _)| *length > 0 && at + HEADER + length <= size)
-        .ok_or_else(|| io::Error::other("no record stands here"))?;
-    let mut content = vec![0; length as usize];
-    file.read_exact_at(&mut content, at + HEADER)?;
-    if crc32fast::hash(&content) == crc { Ok(content) } else { Err(io::Error::other("a record is damaged")) }
-}
+    use super::*;
 
-fn part(file: &File, at: u64) -> io::Result<Vec<u8>> {
-    let mut content = content(file, at)?;
-    if content.remove(0) == 0 { Ok(content) } else { Err(io::Error::other("a frame stands where a part should be")) }
-}
-
-fn pack<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
-    postcard::to_allocvec(value).map_err(io::Error::other)
-}
-
-fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
-    postcard::from_bytes(bytes).map_err(io::Error::other)
+    #[test]
+    fn a_frame_that_was_written_holds_nothing_of_its_view() {
+        let folder = tempfile::tempdir().unwrap();
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/journal-v1");
+        for file in std::fs::read_dir(fixture).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
+        }
+        let mut frames = KeyFrames::open(folder.path());
+        let (mut view, mut written) = (RunView::default(), 0);
+        Tail::new(folder.path())
+            .read(|place, found| {
+                let Found::Entry(entry) = found else { return true };
+                if entry.seq % 40 == 0 {
+                    frames.add(&view, place, &entry, &[]);
+                    written += 1;
+                    let series = view.curves.shared().map(|(_, series)| Arc::strong_count(series));
+                    let blocks =
+                        view.rounds.iter().flat_map(|round| round.prompts.blocks().iter().map(Arc::strong_count));
+                    let shared: Vec<usize> = series.chain(blocks).filter(|holders| *holders > 1).collect();
+                    assert!(shared.is_empty(), "{} parts would be copied by the next change", shared.len());
+                }
+                view.apply(&entry);
+                true
+            })
+            .unwrap();
+        assert!(written > 5 && frames.frames.len() == written);
+    }
 }

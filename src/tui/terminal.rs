@@ -211,12 +211,14 @@ impl Waiting {
     }
 }
 
-const POLL: Duration = Duration::from_millis(40);
+/// Not shorter: crossterm waits for the last fraction of a millisecond of each poll by asking again and again. At 40 ms that was most of what
+/// a viewer cost.
+const POLL: Duration = Duration::from_millis(200);
 
 fn read_input(to: &Sender<Woken>, lent: &AtomicBool) {
     loop {
         if lent.load(Ordering::SeqCst) {
-            std::thread::sleep(POLL);
+            std::thread::sleep(Duration::from_millis(20));
             continue;
         }
         let sent = match event::poll(POLL) {
