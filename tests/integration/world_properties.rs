@@ -7,15 +7,15 @@ use selfreward::microworld::{
 };
 use selfreward::recipe::seeds::Stream;
 
-const PROMPTS: usize = 10_000;
-
 /// Enough where every prompt costs several answers.
-const FEWER: usize = 2_000;
+fn fewer() -> usize {
+    size(800, 2_000)
+}
 
 /// Prompts, family after family, each with a stream of its own.
 fn prompts() -> impl Iterator<Item = (Prompt, Stream)> {
     let world = World::new(9);
-    (0..PROMPTS).map(move |index| {
+    (0..size(3_000, 10_000)).map(move |index| {
         let mut stream = world.stream("test", index as u32);
         (Prompt::invent(index % FAMILIES.len(), &mut stream), stream)
     })
@@ -224,7 +224,7 @@ fn is_true(remark: &str, prompt: &str, answer: &str, kind: Kind) -> bool {
 #[test]
 fn every_remark_of_the_oracle_is_true() {
     let world = World::new(1);
-    for (prompt, mut stream) in prompts().take(FEWER) {
+    for (prompt, mut stream) in prompts().take(fewer()) {
         let asked = spoken::tokens(&prompt.text());
         for kind in Kind::ALL {
             let answer = world.answer(&prompt, kind, &mut stream);
