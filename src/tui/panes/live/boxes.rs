@@ -135,7 +135,12 @@ fn agreement(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
         } else {
             Role::Dim
         };
-        let head = format!(" {model:<4}{:>4}{interval:<10}", percent(half));
+        // A judge that gave no score at all agrees with nobody, and disagrees with nobody.
+        let silent = agreement.responses > 0 && agreement.unparsed == agreement.responses;
+        let head = match silent {
+            true => format!(" {model:<4} {:<13}", "no scores"),
+            false => format!(" {model:<4}{:>4}{interval:<10}", percent(half)),
+        };
         let tight = head.chars().count() + says.len() + 1 > width;
         let mut spans = vec![Span::styled(head.clone(), app.theme.style(Role::Strong))];
         if !tight {
