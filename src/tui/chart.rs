@@ -10,7 +10,7 @@ use ratatui::text::{Line, Span as Piece};
 use crate::run::curves::{Series, Span};
 use crate::run::entry::Stamp;
 use crate::text::axis::Axis;
-use crate::tui::dots::Dots;
+use crate::tui::dots::{Dots, nearest};
 use crate::tui::figures::{Zone, columns, count, duration, fit, number};
 use crate::tui::screen::line;
 use crate::tui::smoothing::smoothed;
@@ -153,11 +153,11 @@ impl Grid {
 
     fn x(&self, dots: &Dots, x: f64) -> Option<usize> {
         let share = if self.to > self.from { (x - self.from) / (self.to - self.from) } else { 0.5 };
-        (-1e-9..=1.0 + 1e-9).contains(&share).then(|| (share * (dots.size().0 - 1) as f64).round().max(0.0) as usize)
+        (-1e-9..=1.0 + 1e-9).contains(&share).then(|| nearest(share * (dots.size().0 - 1) as f64))
     }
 
     fn y(&self, dots: &Dots, y: f64) -> usize {
-        ((1.0 - self.axis.place(y)) * (dots.size().1 - 1) as f64).round() as usize
+        nearest((1.0 - self.axis.place(y)) * (dots.size().1 - 1) as f64)
     }
 
     fn guide(&self, frame: &mut Frame, value: f64, theme: &Theme) {

@@ -67,12 +67,14 @@ impl Dots {
 
     /// A line between two dots; with `gap` only every so many columns is set.
     pub fn line(&mut self, from: (usize, usize), to: (usize, usize), gap: usize) {
+        if from == to && gap < 2 {
+            return self.set(from.0, from.1);
+        }
         let (dx, dy) = (to.0 as f64 - from.0 as f64, to.1 as f64 - from.1 as f64);
         let steps = dx.abs().max(dy.abs()).max(1.0) as usize;
         for step in 0..=steps {
             let share = step as f64 / steps as f64;
-            let x = (from.0 as f64 + dx * share).round() as usize;
-            let y = (from.1 as f64 + dy * share).round() as usize;
+            let (x, y) = (nearest(from.0 as f64 + dx * share), nearest(from.1 as f64 + dy * share));
             if gap < 2 || (x / 2).is_multiple_of(gap) {
                 self.set(x, y);
             }
@@ -99,6 +101,12 @@ impl Dots {
             }
         }
     }
+}
+
+/// The dot nearest to a place; before the first it is the first. `f64::round` is a call of a library on most builds, and charts ask this
+/// some ten thousand times a frame.
+pub fn nearest(place: f64) -> usize {
+    (place + 0.5) as usize
 }
 
 #[cfg(test)]
