@@ -77,6 +77,8 @@ mod train_kills;
 #[cfg(feature = "llama")]
 mod train_memory;
 #[cfg(feature = "llama")]
+mod train_reward;
+#[cfg(feature = "llama")]
 mod train_run;
 #[cfg(feature = "llama")]
 mod train_solo;
