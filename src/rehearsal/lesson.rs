@@ -40,8 +40,8 @@ enum Kind {
 /// How far rewards err that were learnt from so many pairs, in points of the oracle: the more pairs, the less.
 fn reward_noise(pairs: usize, story: Story) -> f64 {
     // Who goes too far on labels of its own believes its mistakes: from some number of pairs on it grows worse.
-    let overfits = if story == Story::Overfit { 0.004 * (pairs as f64 - 400.0).max(0.0) } else { 0.0 };
-    0.6 + 2.6 / (1.0 + pairs as f64 / 150.0) + overfits.min(4.0)
+    let overfits = if story == Story::Overfit { 0.15 * (pairs as f64 - 120.0).max(0.0) } else { 0.0 };
+    0.6 + 2.6 / (1.0 + pairs as f64 / 150.0) + overfits.min(12.0)
 }
 
 impl Course {

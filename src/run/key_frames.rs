@@ -25,7 +25,7 @@ use crate::run::view::{Block, Prompts, Repeats, RunView};
 /// The file in the run folder.
 pub const FILE: &str = "key-frames";
 /// Rises when a view of the same entries is no longer the same, or is written differently; a test holds it against the code.
-pub const FORMAT: u32 = 5;
+pub const FORMAT: u32 = 6;
 /// Bytes before a record's content: its length and its checksum.
 const HEADER: u64 = 8;
 

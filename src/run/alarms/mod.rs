@@ -162,6 +162,7 @@ pub const RULES: &[(&str, Lamp, &str)] = &[
     ("collapse", Lamp::Diversity, "answers become alike, endless or repetitive"),
     ("prompts", Lamp::Diversity, "new prompts are refused or all begin alike"),
     ("contamination", Lamp::Diversity, "new prompts repeat held-out data"),
+    ("reward-loop", Lamp::Human, "a loop of the reward model lost accuracy"),
     ("nan", Lamp::Dpo, "a number of the optimiser is not finite"),
     ("spike", Lamp::Dpo, "loss or gradient jumps"),
     ("overfit", Lamp::Dpo, "preference training goes too far"),

@@ -467,7 +467,7 @@ impl Teller {
         }
         let made = match model {
             Model::Baseline => 0,
-            Model::M(number) => number,
+            Model::M(number) | Model::Reward(number) => number,
         };
         let lost = if self.ill(Illness::Unparsed, iteration) && iteration >= 2 { 62 } else { 1 };
         let better = 0.56 + 0.04 * f64::from(made);
