@@ -202,8 +202,10 @@ impl Policy for LlamaPolicy {
     fn rewards(&mut self, items: &[Example]) -> Result<Vec<f64>> {
         let model = self.model()?;
         let most = model.shape.max_positions;
-        let rows =
-            items.iter().map(|item| lesson::sequence(&model.tokenizer, item, most)).collect::<Result<Vec<Sequence>>>()?;
+        let rows = items
+            .iter()
+            .map(|item| lesson::sequence(&model.tokenizer, item, most))
+            .collect::<Result<Vec<Sequence>>>()?;
         let rows: Vec<&Sequence> = rows.iter().collect();
         let (student, workers) = match &self.course {
             Some(course) => (course.pupil().student()?, &course.pupil().workers),

@@ -112,7 +112,8 @@ fn of_note(event: &Event, name: &str) -> Option<String> {
         Event::EftFiltered(event) => format!("judging examples: {} of {} kept", event.kept, event.judged),
         Event::RewardMeasured(event) => {
             let share = |value: Option<f64>| value.map_or("–".to_string(), |value| format!("{value:.3}"));
-            let within = event.agreement.interval.map_or(String::new(), |i| format!(" ({:.3} to {:.3})", i.low, i.high));
+            let within =
+                event.agreement.interval.map_or(String::new(), |i| format!(" ({:.3} to {:.3})", i.low, i.high));
             format!(
                 "{} from {} human and {} own pairs: right on {}{within} of {} held-out pairs, calibration error {}",
                 event.model,
@@ -125,11 +126,14 @@ fn of_note(event: &Event, name: &str) -> Option<String> {
         }
         Event::SelfLabelled(event) => {
             let kept = event.labels.len() as u32;
-            let flipped = event.flipped.map_or(String::new(), |flipped| format!(" ({flipped} against people's labels)"));
+            let flipped =
+                event.flipped.map_or(String::new(), |flipped| format!(" ({flipped} against people's labels)"));
             let left = event.pool.saturating_sub(kept);
             format!("{} labelled the pool: {kept} kept{flipped}, {left} left", event.model)
         }
-        Event::RewardChosen(event) => format!("{} judges after {} loops: {}", event.model, event.loops, event.why.says()),
+        Event::RewardChosen(event) => {
+            format!("{} judges after {} loops: {}", event.model, event.loops, event.why.says())
+        }
         Event::SpotCheckOpened(event) => {
             let wait = match event.gate {
                 Gate::Off => "the gate is off".to_string(),

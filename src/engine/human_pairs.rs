@@ -4,7 +4,7 @@
 //! nobody.
 
 use crate::engine::materials::Ranking;
-use crate::engine::policy::{Example, Ranked};
+use crate::engine::policy::Example;
 use crate::recipe::ser::{seed_share, stands_first};
 use crate::run::reasons::SideOf;
 
@@ -17,24 +17,21 @@ pub struct Unlabelled {
 }
 
 impl Unlabelled {
-    /// The pair with a label that somebody gave it.
-    pub fn ranked(&self, better: SideOf) -> Ranked {
+    /// Both answers, the better one by this label first.
+    pub fn sides(&self, better: SideOf) -> [Example; 2] {
         let (chosen, rejected) = match better {
             SideOf::First => (&self.first, &self.second),
             SideOf::Second => (&self.second, &self.first),
         };
-        Ranked { prompt: self.prompt.clone(), chosen: chosen.clone(), rejected: rejected.clone() }
-    }
-
-    pub fn sides(&self) -> [Example; 2] {
-        [&self.first, &self.second].map(|reply| Example { prompt: self.prompt.clone(), reply: reply.clone() })
+        [chosen, rejected].map(|reply| Example { prompt: self.prompt.clone(), reply: reply.clone() })
     }
 }
 
 /// What a reward model learns from.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HumanPairs {
-    pub seed: Vec<Ranked>,
+    /// The better answer first.
+    pub seed: Vec<[Example; 2]>,
     pub pool: Vec<Unlabelled>,
     hidden: Vec<SideOf>,
 }
@@ -61,7 +58,7 @@ impl HumanPairs {
                     let (prompt, first, second) = (set.prompt.clone(), first.text.clone(), second.text.clone());
                     let pair = Unlabelled { prompt, first, second };
                     if seeds {
-                        pairs.seed.push(pair.ranked(better));
+                        pairs.seed.push(pair.sides(better));
                     } else {
                         pairs.pool.push(pair);
                         pairs.hidden.push(better);
@@ -74,7 +71,8 @@ impl HumanPairs {
 
     /// How many of these labels, by place in the pool, stand the other way round than people put the pair: for the report.
     pub fn flipped(&self, labels: &[Option<SideOf>]) -> u32 {
-        let against = labels.iter().zip(&self.hidden).filter(|(label, people)| label.is_some_and(|label| label != **people));
+        let against =
+            labels.iter().zip(&self.hidden).filter(|(label, people)| label.is_some_and(|label| label != **people));
         against.count() as u32
     }
 }
@@ -101,8 +99,8 @@ mod tests {
     fn a_prompt_is_in_the_seed_or_in_the_pool_and_ties_are_no_pair() {
         let pairs = HumanPairs::of(&sets(40), 0.15, 3);
         assert_eq!((pairs.seed.len(), pairs.pool.len()), (12, 68), "six prompts of forty, two pairs each");
-        assert!(pairs.seed.iter().all(|pair| pair.chosen.starts_with("best")));
-        assert!(pairs.seed.iter().all(|seed| pairs.pool.iter().all(|pair| pair.prompt != seed.prompt)));
+        assert!(pairs.seed.iter().all(|[chosen, _]| chosen.reply.starts_with("best")));
+        assert!(pairs.seed.iter().all(|[seed, _]| pairs.pool.iter().all(|pair| pair.prompt != seed.prompt)));
         let firsts = pairs.pool.iter().filter(|pair| pair.first.starts_with("best")).count();
         assert!((15..53).contains(&firsts), "the order says nothing: {firsts}");
         let all = HumanPairs::of(&sets(40), 1.0, 3);
@@ -122,6 +120,6 @@ mod tests {
         some[0] = None;
         some[1] = Some(if right[1] == Some(SideOf::First) { SideOf::Second } else { SideOf::First });
         assert_eq!(pairs.flipped(&some), 1);
-        assert!(pairs.pool[0].ranked(right[0].unwrap()).chosen.starts_with("best"));
+        assert!(pairs.pool[0].sides(right[0].unwrap())[0].reply.starts_with("best"));
     }
 }

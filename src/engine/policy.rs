@@ -141,12 +141,11 @@ pub struct Preference {
     pub rejected_tokens: u32,
 }
 
-/// Two answers to one prompt, the better one first.
+/// Two answers to one prompt as a reward model reads them, the better one first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ranked {
-    pub prompt: String,
-    pub chosen: String,
-    pub rejected: String,
+    pub chosen: Example,
+    pub rejected: Example,
 }
 
 /// What to learn. The order of examples within an epoch follows from the seed.

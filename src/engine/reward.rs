@@ -41,9 +41,9 @@ impl Engine {
         }
         let people = self.human_pairs();
         let labels = self.desk().self_labels.clone();
-        let mut pairs: Vec<Ranked> = people.seed.clone();
-        let own = people.pool.iter().zip(&labels).filter_map(|(pair, label)| label.map(|better| pair.ranked(better)));
-        pairs.extend(own);
+        let own = people.pool.iter().zip(&labels).filter_map(|(pair, label)| label.map(|better| pair.sides(better)));
+        let ranked = |[chosen, rejected]: [Example; 2]| Ranked { chosen, rejected };
+        let pairs: Vec<Ranked> = people.seed.iter().cloned().chain(own).map(ranked).collect();
         anyhow::ensure!(!pairs.is_empty(), "there is no human-ranked pair to make a reward model from: set data.pairs");
         let (human, own) = (people.seed.len() as u32, (pairs.len() - people.seed.len()) as u32);
         let seed = self.seed(0, Stage::Reward).sample(number).number();
@@ -96,14 +96,21 @@ impl Engine {
                 let (own, after) = rest.split_at(set.responses.len());
                 rest = after;
                 let both = own.iter().zip(&set.responses);
-                both.map(|(reward, row)| Response { judge: reward.is_finite().then_some(*reward), rank: Some(row.rank) })
-                    .collect()
+                both.map(|(reward, row)| Response {
+                    judge: reward.is_finite().then_some(*reward),
+                    rank: Some(row.rank),
+                })
+                .collect()
             })
             .collect();
         let (deciding, reported) = halves(sets, scored);
         let seed = Seed::root(self.settings.run.seed).named("reward model");
         // Rewards have no top score.
-        let settings = AgreementSettings { top_score: f64::INFINITY, resamples: self.settings.eval.bootstrap, ..Default::default() };
+        let settings = AgreementSettings {
+            top_score: f64::INFINITY,
+            resamples: self.settings.eval.bootstrap,
+            ..Default::default()
+        };
         let decides = agreement(&deciding, &AgreementSettings { resamples: 0, ..settings.clone() }, seed);
         let margins = margins(&reported);
         let losses: Vec<f64> = margins.iter().map(|margin| -ser::sigmoid(*margin).max(1e-300).ln()).collect();
@@ -129,7 +136,7 @@ impl Engine {
         let left = people.pool.len() - before.iter().flatten().count();
         let mut why = ser::settled(&accuracies, left, &settings);
         if why.is_none() {
-            let items: Vec<Example> = people.pool.iter().flat_map(|pair| pair.sides()).collect();
+            let items: Vec<Example> = people.pool.iter().flat_map(|pair| pair.sides(SideOf::First)).collect();
             let Some(rewards) = self.rewards(&items)? else { return Ok(Flow::Stop) };
             let rewards: Vec<(f64, f64)> = rewards.chunks_exact(2).map(|sides| (sides[0], sides[1])).collect();
             let labels = ser::labels(before, &ser::probabilities(&rewards, &settings), &settings);
@@ -144,7 +151,15 @@ impl Engine {
                 });
                 let (model, pool) = (Model::Reward(number), people.pool.len() as u32);
                 let labels = believed.collect();
-                self.recorder.record(SelfLabelled { iteration: 0, model, number: number + 1, pool, labels, new, flipped })?;
+                self.recorder.record(SelfLabelled {
+                    iteration: 0,
+                    model,
+                    number: number + 1,
+                    pool,
+                    labels,
+                    new,
+                    flipped,
+                })?;
             }
         }
         if let Some(why) = why {
@@ -180,8 +195,11 @@ impl Engine {
             let Some(rewards) = self.rewards(&items)? else { return Ok(Flow::Stop) };
             let both = rewards.into_iter().zip(&set.responses);
             scored.push(
-                both.map(|(reward, row)| Response { judge: reward.is_finite().then_some(reward), rank: Some(row.rank) })
-                    .collect(),
+                both.map(|(reward, row)| Response {
+                    judge: reward.is_finite().then_some(reward),
+                    rank: Some(row.rank),
+                })
+                .collect(),
             );
         }
         let top_score = f64::INFINITY;
@@ -230,7 +248,8 @@ mod tests {
     #[test]
     fn margins_are_counted_once_a_pair_and_from_the_better_answer() {
         let response = |rank: f64, reward: Option<f64>| Response { judge: reward, rank: Some(rank) };
-        let set = vec![response(1.0, Some(0.5)), response(0.0, Some(2.0)), response(1.0, Some(4.0)), response(2.0, None)];
+        let set =
+            vec![response(1.0, Some(0.5)), response(0.0, Some(2.0)), response(1.0, Some(4.0)), response(2.0, None)];
         assert_eq!(margins(&[set]), [1.5, -2.0]);
     }
 }

@@ -37,10 +37,10 @@ impl Judge for RewardJudge {
     }
 }
 
-/// Rewards of these, one for each.
-pub fn reward_of_each(policy: &mut dyn Policy, items: &[Example]) -> Result<Vec<f64>> {
-    let rewards = policy.rewards(items)?;
-    ensure!(rewards.len() == items.len(), "{} rewards for {} answers", rewards.len(), items.len());
+/// Rewards of these answers, one for each.
+pub fn reward_of_each(policy: &mut dyn Policy, answers: &[Example]) -> Result<Vec<f64>> {
+    let rewards = policy.rewards(answers)?;
+    ensure!(rewards.len() == answers.len(), "{} rewards for {} answers", rewards.len(), answers.len());
     Ok(rewards)
 }
 

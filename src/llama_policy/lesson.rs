@@ -160,12 +160,9 @@ pub fn plan(lesson: Lesson, model: &Model, habits: &Habits) -> Result<Plan> {
         }
         Lesson::Rewards { pairs, settings, seed } => {
             let most = most_tokens(settings.max_tokens, &model.shape);
-            let side = |prompt: &str, reply: &str| {
-                sequence(&model.tokenizer, &Example { prompt: prompt.to_owned(), reply: reply.to_owned() }, most)
-            };
+            let side = |text: &Example| sequence(&model.tokenizer, text, most);
             let ranked = |pair: &policy::Ranked| -> Result<Ranked> {
-                let (chosen, rejected) = (side(&pair.prompt, &pair.chosen)?, side(&pair.prompt, &pair.rejected)?);
-                Ok(Ranked { chosen, rejected })
+                Ok(Ranked { chosen: side(&pair.chosen)?, rejected: side(&pair.rejected)? })
             };
             let pairs = pairs.iter().map(ranked).collect::<Result<Vec<_>>>()?;
             let lesson = habits.of(reward_settings(&settings, &model.shape, seed));

@@ -162,12 +162,16 @@ mod tests {
         assert!(seed_share(&backwards, 0.15, 7).iter().rev().eq(&chosen), "the order of prompts does not count");
         assert_ne!(seed_share(&all, 0.15, 8), chosen, "the seed does");
         let smaller = seed_share(&all, 0.05, 7);
-        assert!(smaller.iter().zip(&chosen).all(|(small, large)| !small || *large), "a larger share holds the smaller one");
+        assert!(
+            smaller.iter().zip(&chosen).all(|(small, large)| !small || *large),
+            "a larger share holds the smaller one"
+        );
     }
 
     #[test]
     fn answers_stand_in_an_order_that_says_nothing_of_their_worth() {
-        let first = (0..400).filter(|number| stands_first("p", &format!("good {number}"), &format!("bad {number}"))).count();
+        let first =
+            (0..400).filter(|number| stands_first("p", &format!("good {number}"), &format!("bad {number}"))).count();
         assert!((150..250).contains(&first), "{first}");
         assert!(stands_first("p", "a", "b") != stands_first("p", "b", "a"));
     }

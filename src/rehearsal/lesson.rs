@@ -1,7 +1,7 @@
 //! What training looks like in a rehearsal: losses that fall, margins that grow, and the ways in which they go wrong.
 
 use super::Skill;
-use crate::engine::policy::{Lesson, PreferenceReport, Ranked, RewardReport, StepReport};
+use crate::engine::policy::{Example, Lesson, PreferenceReport, Ranked, RewardReport, StepReport};
 use crate::engine::settings::Story;
 use crate::recipe::seeds::Seed;
 
@@ -65,7 +65,9 @@ impl Course {
             }
             Lesson::Rewards { pairs, settings, seed } => {
                 let steps = steps(pairs.len(), settings.batch, settings.epochs);
-                let of = |pair: &Ranked| pair.chosen.split_whitespace().count() + pair.rejected.split_whitespace().count();
+                let count =
+                    |text: &Example| text.prompt.split_whitespace().chain(text.reply.split_whitespace()).count();
+                let of = |pair: &Ranked| count(&pair.chosen) + count(&pair.rejected);
                 let words: usize = pairs.iter().map(of).sum();
                 Course {
                     steps,

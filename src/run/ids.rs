@@ -137,8 +137,8 @@ impl fmt::Display for Stage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Model {
     Baseline,
-    M(u32),
     Reward(u32),
+    M(u32),
 }
 
 impl fmt::Display for Model {

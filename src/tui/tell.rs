@@ -68,7 +68,8 @@ pub fn tell(event: &Event) -> (Weight, String) {
         }
         Event::SelfLabelled(e) => {
             let kept = e.labels.len() as u64;
-            let flipped = e.flipped.map_or(String::new(), |flipped| format!(", {} against people", count(flipped.into())));
+            let flipped =
+                e.flipped.map_or(String::new(), |flipped| format!(", {} against people", count(flipped.into())));
             let left = count(u64::from(e.pool).saturating_sub(kept));
             (Notable, format!("{} labelled the pool: {} kept{flipped}, {left} left", e.model, count(kept)))
         }

@@ -44,7 +44,10 @@ fn loops_learn_from_labels_of_their_own_and_the_best_one_judges() {
     for number in 1..=chosen.loops {
         let (labels, measured) = (reward.labels_of(number).unwrap(), reward.of_loop(number).unwrap());
         assert_eq!((measured.own, measured.human), (labels.kept, first.human));
-        assert!(labels.kept > 0 && labels.kept <= labels.pool && labels.flipped.unwrap() < labels.kept / 2, "{labels:?}");
+        assert!(
+            labels.kept > 0 && labels.kept <= labels.pool && labels.flipped.unwrap() < labels.kept / 2,
+            "{labels:?}"
+        );
     }
     assert!(first.agreement.interval.is_some() && first.calibration.error.is_some() && first.deciding_pairs > 20);
     let decided: Vec<f64> = reward.measured.iter().map(|measured| measured.deciding.unwrap()).collect();
@@ -64,7 +67,11 @@ fn loops_learn_from_labels_of_their_own_and_the_best_one_judges() {
     // The model itself is measured as a judge too, and both stand beside each other.
     assert!(view.model(Model::M(2)).unwrap().evaluated.as_ref().unwrap().1.agreement.pairs > 50);
     let beside = view.teacher.compared.iter().find(|found| found.judge == "reward-model").unwrap();
-    assert!(beside.reference == "human" && beside.agreement.pairs > first.agreement.pairs && beside.agreement.five_best.is_none());
+    assert!(
+        beside.reference == "human"
+            && beside.agreement.pairs > first.agreement.pairs
+            && beside.agreement.five_best.is_none()
+    );
     let manifest = format!("checkpoints/{}/MANIFEST.json", chosen.model);
     assert!(folder.path().join(manifest).exists());
 }

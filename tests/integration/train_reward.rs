@@ -130,13 +130,9 @@ fn a_reward_model_scores_and_does_nothing_else() {
     let lora = LoraSettings { rank: 2, alpha: 4.0, dropout: 0.0, targets };
     adapted.attach(Adapters::new(&folder.shape, lora, 1).unwrap());
     assert!(format!("{:#}", adapted.into_reward_model().unwrap_err()).contains("lora.rank = 0"));
-    let graph = selfreward::model::llama::Llama::load(
-        &folder.shape,
-        &folder,
-        burn::tensor::DType::F32,
-        &Device::flex(),
-    )
-    .unwrap();
+    let graph =
+        selfreward::model::llama::Llama::load(&folder.shape, &folder, burn::tensor::DType::F32, &Device::flex())
+            .unwrap();
     let refused = Student::from(graph).into_reward_model().unwrap_err();
     assert!(format!("{refused:#}").contains("on a processor"));
 }

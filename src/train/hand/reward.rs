@@ -67,7 +67,12 @@ impl Net {
             let last = self.last(&x, &whole.picked, scratch);
             let rewards = self.rewards_of(&last.after);
             let coefficients = derivative(&rewards);
-            ensure!(coefficients.len() == rewards.len(), "{} derivatives for {} texts", coefficients.len(), rewards.len());
+            ensure!(
+                coefficients.len() == rewards.len(),
+                "{} derivatives for {} texts",
+                coefficients.len(),
+                rewards.len()
+            );
             let (width, score) = (self.shape.hidden, &self.numbers[self.place.head]);
             let mut by_after = scratch.take(last.after.len());
             let rows = by_after.chunks_exact_mut(width).zip(last.after.chunks_exact(width));
