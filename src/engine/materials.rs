@@ -22,7 +22,7 @@ use crate::text::template::Template;
 const EMBEDDED_IFT: usize = 256;
 const EMBEDDED_EFT: usize = 800;
 const EMBEDDED_HELD_OUT: usize = 300;
-const EMBEDDED_PAIRS: usize = 200;
+const EMBEDDED_PAIRS: usize = 800;
 
 /// A response with its human rank; lower is better.
 #[derive(Clone, Debug, PartialEq)]

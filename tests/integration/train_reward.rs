@@ -191,8 +191,8 @@ fn pairs(count: usize) -> Vec<Ranked> {
     let pair = |key: usize| {
         let mut chosen = sequence(12, 5, key);
         let mut rejected = sequence(12 + key % 3, 5, key + 1000);
-        chosen.tokens[10] = 5;
-        rejected.tokens[10] = 40;
+        *chosen.tokens.last_mut().unwrap() = 5;
+        *rejected.tokens.last_mut().unwrap() = 40;
         Ranked { chosen, rejected }
     };
     (0..count).map(pair).collect()

@@ -50,7 +50,6 @@ impl Lint<'_> {
                     self.finite(finite, step.loss.0, step.step, &step.model.to_string(), named);
                     self.spike(Signal::RewardLoss, step.loss.0, step.grad_norm.0, step.step);
                 }
-                self.lost_loop();
             }
             Stage::Eft
             | Stage::Prompts
@@ -63,7 +62,7 @@ impl Lint<'_> {
     }
 
     /// A loop of the reward model that is below the interval of the best one before it.
-    fn lost_loop(&mut self) {
+    pub(super) fn lost_loop(&mut self) {
         let measured = &self.view.reward.measured;
         let Some(last) = measured.last().cloned() else { return };
         let before = measured.iter().filter(|other| other.number < last.number);

@@ -188,6 +188,10 @@ pub fn lint(view: &RunView, limits: &AlarmSettings) -> Vec<AlarmRaised> {
     lint.texts();
     lint.prompts();
     lint.steps();
+    // Said until the iteration that the model's rewards are used in begins.
+    if view.iteration == 0 {
+        lint.lost_loop();
+    }
     lint.teacher();
     lint.found
 }
