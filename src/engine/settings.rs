@@ -563,17 +563,7 @@ impl Settings {
             held_out_share: 0.0,
             ..tiny.dpo
         };
-        tiny.reward = RewardSettings {
-            lr: 3e-4,
-            lr_end: 3e-5,
-            schedule: Schedule::Cosine,
-            warmup: 0.1,
-            batch: 16,
-            epochs: 3,
-            dropout: 0.0,
-            max_tokens: 256,
-            ..tiny.reward
-        };
+        tiny.reward = RewardSettings::tiny();
         // What is measured in assets/README.md was measured so; labels that stay were not tried.
         tiny.ser.relabel = true;
         // Its judge knows scores and no comparisons; the oracle compares.

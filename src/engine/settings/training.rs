@@ -202,6 +202,23 @@ impl Default for RewardSettings {
     }
 }
 
+impl RewardSettings {
+    /// For the embedded world: there is more to learn from its few pairs than one pass finds.
+    pub(super) fn tiny() -> RewardSettings {
+        RewardSettings {
+            lr: 3e-4,
+            lr_end: 3e-5,
+            schedule: Schedule::Cosine,
+            warmup: 0.1,
+            batch: 16,
+            epochs: 3,
+            dropout: 0.0,
+            max_tokens: 256,
+            ..RewardSettings::default()
+        }
+    }
+}
+
 /// Training adapters of low rank beside frozen weights. Defaults are PEFT's, with all projections.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
