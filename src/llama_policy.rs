@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 
 use crate::engine::policy::{
-    Ask, Example, Flow, Identity, Lesson, LogProb, Policy, PreferenceReport, Reply, Seat, StepReport,
+    Ask, Example, Flow, Identity, Lesson, LogProb, Policy, PreferenceReport, Reply, RewardReport, Seat, StepReport,
 };
 use crate::engine::settings::Settings;
 use crate::model::device::{self, Chosen, DeviceChoice};
@@ -23,6 +23,7 @@ use crate::train::adapter_folder;
 use crate::train::batch::Sequence;
 use crate::train::log_probs;
 use crate::train::lora::Adapters;
+use crate::train::reward;
 use crate::train::state;
 use crate::train::student::Student;
 use crate::train::workers::Workers;
@@ -113,6 +114,20 @@ impl Model {
         Ok((student, workers))
     }
 
+    /// From here on it scores texts and writes none.
+    fn become_reward_model(&mut self) -> Result<()> {
+        if self.shape.reward {
+            return Ok(());
+        }
+        let (student, workers) = self.weights.take().context("the weights are away")?;
+        let student = student.into_reward_model()?;
+        self.shape = student.shape().clone();
+        self.companions.config = Shape::as_reward_model(std::mem::take(&mut self.companions.config));
+        self.adapters = None;
+        self.weights = Some((student, workers));
+        Ok(())
+    }
+
     /// The packed form of the present weights.
     fn sampler(&mut self, threads: usize) -> Result<(&mut Sampler, &Tokenizer)> {
         let sampler = match self.sampler.take() {
@@ -184,10 +199,29 @@ impl Policy for LlamaPolicy {
         Ok(scored.iter().map(|own| LogProb { sum: log_probs::sum(own), tokens: own.len() as u32 }).collect())
     }
 
+    fn rewards(&mut self, items: &[Example]) -> Result<Vec<f64>> {
+        let model = self.model()?;
+        let most = model.shape.max_positions;
+        let rows = items
+            .iter()
+            .map(|item| lesson::sequence(&model.tokenizer, item, most))
+            .collect::<Result<Vec<Sequence>>>()?;
+        let rows: Vec<&Sequence> = rows.iter().collect();
+        let (student, workers) = match &self.course {
+            Some(course) => (course.pupil().student()?, &course.pupil().workers),
+            None => model.weights()?,
+        };
+        reward::rewards(student, &rows, workers, lesson::most_positions(&model.shape))
+    }
+
     fn begin(&mut self, lesson: Lesson, from: Option<(&Path, u64)>) -> Result<u64> {
         ensure!(self.course.is_none(), "a lesson is under way already");
         let model = self.model.as_mut().context("no model has been loaded")?;
         model.sampler = None;
+        if matches!(lesson, Lesson::Rewards { .. }) {
+            ensure!(self.habits.adapters.is_none(), "a reward model is trained whole: set lora.rank = 0");
+            model.become_reward_model()?;
+        }
         let seed = lesson::seed_of(&lesson);
         // Made while the weights that the lesson starts from are still here: they may be the reference.
         let plan = lesson::plan(lesson, model, &self.habits)?;
@@ -247,6 +281,12 @@ impl Policy for LlamaPolicy {
                 reference_chosen_per_token: preference.reference_chosen_per_token,
                 kl: Some(preference.kl),
                 pairs: preference.pairs,
+            }),
+            reward: report.reward.map(|reward| RewardReport {
+                pairs: reward.pairs,
+                reward_chosen: reward.reward_chosen,
+                reward_rejected: reward.reward_rejected,
+                accuracy: reward.accuracy,
             }),
         })
     }

@@ -14,7 +14,7 @@ use crate::cli::tables::{counted, share};
 use crate::run::measures::Agreement;
 use crate::run::spending::amount;
 use crate::run::view::RunView;
-use crate::text::table::Table;
+use crate::text::table::{Cell, Table};
 
 /// One judge against one reference.
 pub struct Row<'a> {
@@ -51,6 +51,10 @@ pub fn judges(root: &Path, args: &MetricsArgs, output: &mut Output) -> Result<()
     let opened = open::open(root, args.run.as_deref().unwrap_or_default(), output)?;
     if args.json {
         return output.json(json!({ "name": opened.name(), "judges": as_json(&opened.view) }));
+    }
+    if opened.view.reward.is_used() {
+        output.table(&loops(&opened.view))?;
+        output.line("")?;
     }
     let rows = rows(&opened.view);
     if rows.is_empty() {
@@ -98,6 +102,69 @@ pub fn table(rows: &[Row]) -> Table {
         ]);
     }
     table
+}
+
+/// The loops of a reward model, one row each.
+pub fn loops(view: &RunView) -> Table {
+    let mut table = Table::new([
+        "model",
+        "judges",
+        "human pairs",
+        "own pairs",
+        "flipped",
+        "left",
+        "pairwise",
+        "low",
+        "high",
+        "pairs",
+        "deciding",
+        "loss",
+        "calibration error",
+    ]);
+    for measured in &view.reward.measured {
+        let labels = view.reward.labels_of(measured.number);
+        let counted = |count: Option<u32>| count.map_or(Cell::Nothing, |count| u64::from(count).into());
+        let interval = measured.agreement.interval;
+        table.push([
+            measured.model.to_string().into(),
+            view.reward.chosen.as_ref().is_some_and(|chosen| chosen.model == measured.model).into(),
+            u64::from(measured.human).into(),
+            u64::from(measured.own).into(),
+            counted(labels.and_then(|labels| labels.flipped)),
+            counted(labels.map(|labels| labels.left())),
+            share(measured.agreement.pairwise_half),
+            share(interval.map(|interval| interval.low)),
+            share(interval.map(|interval| interval.high)),
+            u64::from(measured.agreement.pairs).into(),
+            share(measured.deciding),
+            share(measured.loss),
+            share(measured.calibration.error),
+        ]);
+    }
+    table
+}
+
+/// A reward model's loops and which one judges; null for a run without one.
+pub fn reward_json(view: &RunView) -> Value {
+    let reward = &view.reward;
+    if !reward.is_used() {
+        return Value::Null;
+    }
+    let one = |measured: &std::sync::Arc<crate::run::event::RewardMeasured>| {
+        let labels = reward.labels_of(measured.number);
+        json!({
+            "loop": measured.number, "model": measured.model, "human": measured.human, "own": measured.own,
+            "kept": labels.map(|labels| labels.kept), "flipped": labels.and_then(|labels| labels.flipped),
+            "left": labels.map(|labels| labels.left()), "labels_right": labels.and_then(|labels| labels.right()),
+            "deciding": measured.deciding, "deciding_pairs": measured.deciding_pairs,
+            "agreement": measured.agreement, "loss": measured.loss, "calibration": measured.calibration,
+        })
+    };
+    json!({
+        "loops": reward.measured.iter().map(one).collect::<Vec<_>>(),
+        "judges": reward.chosen.as_ref().map(|chosen| chosen.model),
+        "why": reward.chosen.as_ref().map(|chosen| chosen.why),
+    })
 }
 
 /// What a teacher was asked and what it cost; null for a run without one.

@@ -110,6 +110,30 @@ fn of_note(event: &Event, name: &str) -> Option<String> {
             format!("iteration {} {} ({}) done: {}", event.iteration, event.stage, event.model, event.done)
         }
         Event::EftFiltered(event) => format!("judging examples: {} of {} kept", event.kept, event.judged),
+        Event::RewardMeasured(event) => {
+            let share = |value: Option<f64>| value.map_or("–".to_string(), |value| format!("{value:.3}"));
+            let within =
+                event.agreement.interval.map_or(String::new(), |i| format!(" ({:.3} to {:.3})", i.low, i.high));
+            format!(
+                "{} from {} human and {} own pairs: right on {}{within} of {} held-out pairs, calibration error {}",
+                event.model,
+                event.human,
+                event.own,
+                share(event.agreement.pairwise_half),
+                event.agreement.pairs,
+                share(event.calibration.error)
+            )
+        }
+        Event::SelfLabelled(event) => {
+            let kept = event.labels.len() as u32;
+            let flipped =
+                event.flipped.map_or(String::new(), |flipped| format!(" ({flipped} against people's labels)"));
+            let left = event.pool.saturating_sub(kept);
+            format!("{} labelled the pool: {kept} kept{flipped}, {left} left", event.model)
+        }
+        Event::RewardChosen(event) => {
+            format!("{} judges after {} loops: {}", event.model, event.loops, event.why.says())
+        }
         Event::SpotCheckOpened(event) => {
             let wait = match event.gate {
                 Gate::Off => "the gate is off".to_string(),
@@ -168,6 +192,7 @@ fn of_note(event: &Event, name: &str) -> Option<String> {
             format!("{} agrees with {} on {half} of {} pairs", event.judge, event.reference, event.agreement.pairs)
         }
         Event::SftStep(_)
+        | Event::RewardStep(_)
         | Event::TeacherAsked(_)
         | Event::TeacherAnswered(_)
         | Event::TeacherFailed(_)

@@ -236,14 +236,23 @@ fn models(run: &Opened) -> Html {
     inside
 }
 
-/// The judges beside each other, where there was more than the model itself; and what a teacher cost.
+/// The judges beside each other, where there was more than the model itself; a reward model's loops; what a teacher cost.
 fn judged(run: &Opened) -> Html {
     let mut inside = Html::new();
     let view = &run.view;
-    if !view.teacher.is_used() {
+    if view.reward.is_used() {
+        inside.paragraph(&format!("Reward model: {}.", view.reward.says().join("; ")));
+        inside.table(
+            "A reward model's loops on held-out human rankings: which one counts is decided on one half of them, the numbers are of the other.",
+            &judges::loops(view),
+        );
+    }
+    if !view.teacher.is_used() && !view.reward.is_used() {
         return inside;
     }
-    inside.paragraph(&format!("Teacher: {}.", view.teacher.account(&view.caps(), view.currency())));
+    if view.teacher.is_used() {
+        inside.paragraph(&format!("Teacher: {}.", view.teacher.account(&view.caps(), view.currency())));
+    }
     let versions: Vec<&str> = view.teacher.versions.iter().map(String::as_str).collect();
     if !versions.is_empty() {
         inside.paragraph(&format!("Answered by {}.", versions.join(", then ")));
@@ -283,7 +292,7 @@ fn curves(run: &Opened) -> Html {
                 .collect(),
         });
         let guides = match signal {
-            Signal::DpoLoss => vec![svg::Guide { name: "ln 2".into(), y: std::f64::consts::LN_2 }],
+            Signal::DpoLoss | Signal::RewardLoss => vec![svg::Guide { name: "ln 2".into(), y: std::f64::consts::LN_2 }],
             Signal::RewardAccuracy | Signal::HeldOutAccuracy => vec![svg::Guide { name: "chance".into(), y: 0.5 }],
             _ => Vec::new(),
         };

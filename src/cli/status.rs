@@ -89,6 +89,7 @@ pub fn as_json(opened: &Opened) -> Result<Value> {
         "seed": view.started.as_ref().map(|started| started.seed),
         "recipe": view.recipe(),
         "teacher": judges::teacher_json(view),
+        "reward": judges::reward_json(view),
         "judges": judges::as_json(view),
         "policy": view.started.as_ref().map(|started| started.policy.clone()),
         "config_hash": view.started.as_ref().map(|started| started.config_hash.clone()),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use crate::engine::policy::Taught;
 use crate::run::event::{self, Event, TrainingSetFixed, Verdict};
 use crate::run::ids::{Model, PromptId};
-use crate::run::reasons::{Ended, Scored, Unscored};
+use crate::run::reasons::{Ended, Scored, SideOf, Unscored};
 
 /// A candidate with its judgements.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +62,8 @@ pub struct Desk {
     pub undemonstrated: BTreeMap<u32, Unscored>,
     /// What was paid for in the stage under way, by the request's key.
     pub taught: BTreeMap<String, Taught>,
+    /// The pool's labels that a reward model believes, by place; the loop under way learns from them.
+    pub self_labels: Vec<Option<SideOf>>,
     /// Held-out measures of trainings at their steps.
     pub held_out_progress: Vec<(Model, u64, f64)>,
     /// Attempt at which each accepted prompt was written.
@@ -137,6 +139,14 @@ impl Desk {
                     took_ms: event.took_ms,
                 };
                 self.taught.insert(event.key.clone(), taught);
+            }
+            Event::SelfLabelled(event) => {
+                self.self_labels = vec![None; event.pool as usize];
+                for label in &event.labels {
+                    if let Some(place) = self.self_labels.get_mut(label.pair as usize) {
+                        *place = Some(label.better);
+                    }
+                }
             }
             // What was answered has been used by then.
             Event::StageFinished(_) => self.taught.clear(),

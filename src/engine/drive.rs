@@ -128,6 +128,7 @@ impl Engine {
             Stage::Baseline => self.baseline(has_begun),
             Stage::Eft => self.eft(),
             Stage::Sft => self.first_model(has_begun),
+            Stage::Reward => self.reward(model, has_begun),
             Stage::Prompts => self.prompts(iteration),
             Stage::Candidates => self.candidates(iteration),
             Stage::Judge => self.judging(iteration),

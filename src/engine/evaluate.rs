@@ -51,6 +51,10 @@ impl Engine {
         {
             return Ok(Flow::Stop);
         }
+        // Beside the first model's own judgement of the same answers; it stays the same for the rest of the run.
+        if model == Model::M(1) && self.compare_reward_model(iteration)? == Flow::Stop {
+            return Ok(Flow::Stop);
+        }
         if self.settings.teacher_duels() && self.teacher_duels(iteration, model)? == Flow::Stop {
             return Ok(Flow::Stop);
         }
@@ -275,7 +279,7 @@ impl Engine {
         };
         let previous = match model {
             Model::M(number) if number > 1 => Some(scores_of(Model::M(number - 1))),
-            Model::M(_) | Model::Baseline => None,
+            Model::M(_) | Model::Baseline | Model::Reward(_) => None,
         };
         held_out::anchors(&scores_of(model), previous.as_deref())
     }

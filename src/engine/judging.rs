@@ -5,6 +5,7 @@ use anyhow::Result;
 use crate::engine::desk::{Candidate, Desk};
 use crate::engine::drive::Engine;
 use crate::engine::policy::{Flow, Judge, JudgeAsk, Judgement};
+use crate::engine::reward_judge::RewardJudge;
 use crate::engine::seat::InOrder;
 use crate::engine::teaching::lessons::{Second, TEACHER};
 use crate::engine::teaching::settings::Recipe;
@@ -42,10 +43,11 @@ impl Engine {
                 }
             }
         }
-        if !self.settings.teacher_judges() && self.with_base(&mut asks)? == Flow::Stop {
+        let rewards = self.settings.is_reward_model();
+        if !self.settings.teacher_judges() && !rewards && self.with_base(&mut asks)? == Flow::Stop {
             return Ok(Flow::Stop);
         }
-        self.hold(Model::M(iteration))?;
+        self.hold(if rewards { self.reward_model()? } else { Model::M(iteration) })?;
         let mut teacher = if self.settings.teacher_judges() { Some(self.teacher_judge()?) } else { None };
         let mut make = |index: usize, judgement: Judgement| {
             let (prompt, candidate, sample) = places[index];
@@ -56,6 +58,7 @@ impl Engine {
         let mut seat = InOrder::new(&mut self.recorder, &mut make, &place);
         let judged = match &mut teacher {
             Some(teacher) => teacher.judge(self.policy.as_mut(), &asks, &mut seat)?,
+            None if rewards => RewardJudge.judge(self.policy.as_mut(), &asks, &mut seat)?,
             None => self.judge.judge(self.policy.as_mut(), &asks, &mut seat)?,
         };
         if judged == Flow::Stop {

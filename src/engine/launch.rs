@@ -158,8 +158,8 @@ pub fn make_judge(settings: &Settings, prompts: &Prompts) -> Box<dyn Judge> {
     match settings.run.judge {
         JudgeKind::Expected => Box::new(ExpectedJudge::new(prompts.judge.clone())),
         JudgeKind::Intrinsic => Box::new(IntrinsicJudge),
-        // A teacher judges beside the model, which goes on judging what is its own.
-        JudgeKind::SelfJudge | JudgeKind::Teacher => {
+        // A teacher or a reward model judges beside the model, which goes on judging what is its own.
+        JudgeKind::SelfJudge | JudgeKind::Teacher | JudgeKind::RewardModel => {
             Box::new(SelfJudge::new(prompts.judge.clone(), settings.judge.clone()))
         }
     }
@@ -202,7 +202,7 @@ fn started(folder: &RunFolder, settings: &Settings, materials: &Materials) -> Re
         config,
         seed: settings.run.seed,
         policy: settings.run.policy.name().into(),
-        judge: if settings.teacher_judges() { JudgeKind::Teacher } else { settings.run.judge }.name().into(),
+        judge: settings.judge_name().into(),
         recipe: settings.recipe_name().into(),
         iterations: settings.run.iterations,
         data: materials.read.clone(),

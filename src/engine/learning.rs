@@ -19,7 +19,7 @@ use crate::run::number::Num;
 const REFERENCE_CHUNK: usize = 16;
 
 /// One training: what is made, of what, from where.
-struct Training {
+pub(super) struct Training {
     iteration: u32,
     stage: Stage,
     model: Model,
@@ -34,22 +34,19 @@ struct Training {
     patience: u32,
 }
 
+impl Training {
+    /// A training whose last step is the model.
+    pub(super) fn last_step(iteration: u32, stage: Stage, model: Model, from: Model, lesson: Lesson) -> Training {
+        let (pairs, probe, choose, patience) = (Vec::new(), None, false, 0);
+        Training { iteration, stage, model, from, lesson, pairs, probe, choose, patience }
+    }
+}
+
 impl Engine {
     /// The base fine-tuned on human answers only.
     pub(super) fn baseline(&mut self, has_begun: bool) -> Result<Flow> {
         let lesson = self.answers(self.materials.ift.clone(), 0, Stage::Baseline);
-        let training = Training {
-            iteration: 0,
-            stage: Stage::Baseline,
-            model: Model::Baseline,
-            from: Model::M(0),
-            lesson,
-            pairs: Vec::new(),
-            probe: None,
-            choose: false,
-            patience: 0,
-        };
-        self.train(training, has_begun)
+        self.train(Training::last_step(0, Stage::Baseline, Model::Baseline, Model::M(0), lesson), has_begun)
     }
 
     /// M1: the base fine-tuned on human answers and on judgements.
@@ -57,18 +54,7 @@ impl Engine {
         let mut examples = self.materials.ift.clone();
         examples.extend(self.judging_examples()?);
         let lesson = self.answers(examples, 0, Stage::Sft);
-        let training = Training {
-            iteration: 0,
-            stage: Stage::Sft,
-            model: Model::M(1),
-            from: Model::M(0),
-            lesson,
-            pairs: Vec::new(),
-            probe: None,
-            choose: false,
-            patience: 0,
-        };
-        self.train(training, has_begun)
+        self.train(Training::last_step(0, Stage::Sft, Model::M(1), Model::M(0), lesson), has_begun)
     }
 
     fn answers(&self, examples: Vec<Example>, iteration: u32, stage: Stage) -> Lesson {
@@ -192,7 +178,7 @@ impl Engine {
     }
 
     /// Trains from start or checkpoint to the finished model.
-    fn train(&mut self, training: Training, has_begun: bool) -> Result<Flow> {
+    pub(super) fn train(&mut self, training: Training, has_begun: bool) -> Result<Flow> {
         let Training { iteration, stage, model, from, lesson, pairs, probe, choose, patience } = training;
         if self.recorder.view.model(model).is_some_and(|view| view.folder.is_some()) {
             return Ok(Flow::Go);
@@ -224,7 +210,7 @@ impl Engine {
                 Some(probe) => Some(probe.divergence(self.policy.as_mut())?),
                 None => None,
             };
-            self.record_step(iteration, stage, model, (step, steps), &report, divergence, &pairs)?;
+            self.record_step(iteration, model, (step, steps), &report, divergence, &pairs)?;
             last = step;
             if let (true, Some(value)) = (at_checkpoint, report.held_out) {
                 progress.push((step, value));
@@ -298,14 +284,9 @@ impl Engine {
         Ok(Flow::Go)
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "where a step stands and what it said; a struct for it would be read once"
-    )]
     fn record_step(
         &mut self,
         iteration: u32,
-        stage: Stage,
         model: Model,
         (step, of): (u64, u64),
         report: &StepReport,
@@ -314,8 +295,27 @@ impl Engine {
     ) -> Result<()> {
         let refused = report.not_finite.as_deref().unwrap_or_default();
         self.recorder.show_pace(report.tokens_per_s, report.memory_bytes);
-        let event: Event = match (&report.preference, stage) {
-            (Some(pref), _) => DpoStep {
+        let numbers = || refused.iter().map(|&at| at as u32 + 1).collect();
+        let event: Event = match (&report.preference, &report.reward) {
+            (_, Some(reward)) => RewardStep {
+                iteration,
+                model,
+                step,
+                of,
+                loss: Num(report.loss),
+                reward_chosen: Num(reward.reward_chosen),
+                reward_rejected: Num(reward.reward_rejected),
+                accuracy: Num(reward.accuracy),
+                grad_norm: Num(report.grad_norm),
+                lr: Num(report.lr),
+                pairs: reward.pairs,
+                tokens: report.tokens,
+                not_applied: numbers(),
+                tokens_per_s: report.tokens_per_s.map(Num),
+                memory_bytes: report.memory_bytes,
+            }
+            .into(),
+            (Some(pref), None) => DpoStep {
                 iteration,
                 model,
                 step,
@@ -343,7 +343,7 @@ impl Engine {
                 memory_bytes: report.memory_bytes,
             }
             .into(),
-            (None, _) => SftStep {
+            (None, None) => SftStep {
                 iteration,
                 model,
                 step,
@@ -352,7 +352,7 @@ impl Engine {
                 lr: Num(report.lr),
                 grad_norm: Num(report.grad_norm),
                 tokens: report.tokens,
-                not_applied: refused.iter().map(|&at| at as u32 + 1).collect(),
+                not_applied: numbers(),
                 held_out_loss: report.held_out.map(Num),
                 tokens_per_s: report.tokens_per_s.map(Num),
                 memory_bytes: report.memory_bytes,

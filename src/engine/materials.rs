@@ -18,10 +18,11 @@ use crate::recipe::prompts::{JUDGEMENT, PromptTexts, Prompts};
 use crate::run::event::DataRead;
 use crate::text::template::Template;
 
-/// Rows of the embedded world's sets.
+/// Rows of the embedded world's sets; ranked answers for a reward model.
 const EMBEDDED_IFT: usize = 256;
 const EMBEDDED_EFT: usize = 800;
 const EMBEDDED_HELD_OUT: usize = 300;
+const EMBEDDED_PAIRS: usize = 800;
 
 /// A response with its human rank; lower is better.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +68,8 @@ pub struct Materials {
     pub ift_held_out: Vec<Example>,
     pub eft: Eft,
     pub held_out: Vec<Ranking>,
+    /// What a reward model learns from, where one judges.
+    pub reward_sets: Vec<Ranking>,
     pub instructions: Vec<String>,
     pub oracle: Option<Oracle>,
     pub prompts: Prompts,
@@ -146,6 +149,10 @@ impl Materials {
             }
         };
 
+        let reward_sets = match settings.is_reward_model() {
+            true => read_reward_sets(settings, &eft, (&held_out, &instructions), limit, &mut read)?,
+            false => Vec::new(),
+        };
         let seen: std::collections::HashSet<String> = ift.iter().map(|row| normalised(&row.prompt)).collect();
         let shared = instructions.iter().filter(|prompt| seen.contains(&normalised(prompt))).count();
         if shared > 0 {
@@ -182,6 +189,7 @@ impl Materials {
             ift_held_out,
             eft,
             held_out,
+            reward_sets,
             instructions,
             oracle,
             prompts,
@@ -326,6 +334,46 @@ fn read_eft(
         }
     };
     Ok((eft, held_out))
+}
+
+/// Ranked answers for a reward model: a file's, those of data.eft, or the embedded world's. None shares a prompt with what is held out.
+fn read_reward_sets(
+    settings: &Settings,
+    eft: &Eft,
+    (held_out, instructions): (&[Ranking], &[String]),
+    limit: usize,
+    read: &mut Vec<DataRead>,
+) -> Result<Vec<Ranking>> {
+    let out: std::collections::HashSet<String> =
+        held_out.iter().map(|set| &set.prompt).chain(instructions).map(|prompt| normalised(prompt)).collect();
+    let is_fresh = |set: &Ranking| !out.contains(&normalised(&set.prompt));
+    match (&settings.data.pairs, eft) {
+        (Some(path), _) => {
+            let rows = rankings::read(Path::new(path), Limits::default())?;
+            read.push(as_read("pairs", path, &rows));
+            Ok(rows.rows.into_iter().take(limit).map(ranking).filter(is_fresh).collect())
+        }
+        (None, Eft::Ranked(sets)) => Ok(sets.iter().filter(|set| is_fresh(set)).cloned().collect()),
+        (None, Eft::Labelled(_)) if settings.data.eft_labelled.is_some() => {
+            bail!("a reward model needs ranked answers to the same prompts: set data.pairs")
+        }
+        (None, Eft::Labelled(_)) => {
+            // Other people rank other answers in every run: the labels are drawn by its seed.
+            let world = World::new(settings.run.seed);
+            let ranked = |set: corpus::RankedSet| {
+                let response = |row: corpus::Judged| RankedResponse { text: row.answer, rank: -f64::from(row.score) };
+                Ranking { prompt: set.prompt, responses: set.answers.into_iter().map(response).collect() }
+            };
+            let mut seen = std::collections::HashSet::new();
+            let sets: Vec<Ranking> = corpus::eft_sets(&world, 2 * EMBEDDED_PAIRS)
+                .map(ranked)
+                .filter(|set| is_fresh(set) && seen.insert(set.prompt.clone()))
+                .take(EMBEDDED_PAIRS.min(limit))
+                .collect();
+            read.push(as_embedded("pairs", sets.iter().map(|set| format!("{set:?}"))));
+            Ok(sets)
+        }
+    }
 }
 
 /// An instruction as what a model learns from.

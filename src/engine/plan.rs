@@ -1,5 +1,6 @@
 //! The stages of a run in order, with how much each is expected to be. The engine walks it; the screen's time left is counted on it.
 
+use crate::engine::human_pairs::HumanPairs;
 use crate::engine::materials::{Eft, Materials};
 use crate::engine::settings::Settings;
 use crate::engine::teaching::settings::Recipe;
@@ -29,6 +30,15 @@ pub fn plan(settings: &Settings, materials: &Materials) -> Vec<Planned> {
     add(0, Stage::Eft, Model::Baseline, to_judge);
     add(0, Stage::Eval, Model::Baseline, evaluation(settings, materials, Model::Baseline));
     add(0, Stage::Sft, Model::M(1), steps(ift + eft_examples, sft.batch, sft.epochs));
+    if settings.is_reward_model() {
+        let (reward, loops) = (&settings.reward, settings.loops());
+        let people = HumanPairs::of(&materials.reward_sets, loops.seed_share, settings.run.seed);
+        for number in 0..=loops.loops {
+            // How much of the pool is believed is not known before; two thirds is a middling guess.
+            let own = if number > 0 { people.pool.len() * 2 / 3 } else { 0 };
+            add(0, Stage::Reward, Model::Reward(number), steps(people.seed.len() + own, reward.batch, reward.epochs));
+        }
+    }
     add(0, Stage::Eval, Model::M(1), evaluation(settings, materials, Model::M(1)));
     let prompts = settings.prompts.count as usize;
     let demo = settings.run.recipe == Recipe::TeacherDemo;
@@ -79,7 +89,7 @@ pub fn evaluation(settings: &Settings, materials: &Materials, model: Model) -> u
 
 /// The base is not asked to judge: it has never seen the format.
 pub fn judges(model: Model) -> bool {
-    model != Model::M(0)
+    !matches!(model, Model::M(0) | Model::Reward(_))
 }
 
 /// Whom a model is compared with: the model before it and the baseline.
@@ -92,7 +102,7 @@ pub fn opponents(model: Model) -> Vec<Model> {
             }
             opponents
         }
-        Model::M(_) | Model::Baseline => Vec::new(),
+        Model::M(_) | Model::Baseline | Model::Reward(_) => Vec::new(),
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 use crate::run::event::{Event, FaultKind, Finish};
 use crate::run::reasons::{Ended, Scored};
@@ -141,6 +141,13 @@ pub struct Preference {
     pub rejected_tokens: u32,
 }
 
+/// Two answers to one prompt as a reward model reads them, the better one first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ranked {
+    pub chosen: Example,
+    pub rejected: Example,
+}
+
 /// What to learn. The order of examples within an epoch follows from the seed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Lesson {
@@ -156,6 +163,12 @@ pub enum Lesson {
         /// Judging examples to mix in.
         replay: Vec<Example>,
         settings: Box<super::settings::DpoSettings>,
+        seed: u64,
+    },
+    /// The model becomes a reward model: it scores answers and writes no more.
+    Rewards {
+        pairs: Vec<Ranked>,
+        settings: super::settings::RewardSettings,
         seed: u64,
     },
 }
@@ -175,6 +188,17 @@ pub struct StepReport {
     pub not_finite: Option<Vec<usize>>,
     /// Of a preference step.
     pub preference: Option<PreferenceReport>,
+    /// Of a reward model's step.
+    pub reward: Option<RewardReport>,
+}
+
+/// Means over the pairs of a reward model's step, before its update.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct RewardReport {
+    pub pairs: u32,
+    pub reward_chosen: f64,
+    pub reward_rejected: f64,
+    pub accuracy: f64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -225,6 +249,11 @@ pub trait Policy {
 
     /// Log-probs of given replies (or, with an empty prompt, of whole texts), in order; under a lesson, with the weights as they are.
     fn log_probs(&mut self, items: &[Example]) -> Result<Vec<LogProb>>;
+
+    /// Rewards of given answers, in order. Only a reward model has them.
+    fn rewards(&mut self, _items: &[Example]) -> Result<Vec<f64>> {
+        bail!("this policy knows no reward models")
+    }
 
     /// Prepares a lesson and says how many steps it takes. `from` continues a training from its checkpoint: the state after that step.
     fn begin(&mut self, lesson: Lesson, from: Option<(&Path, u64)>) -> Result<u64>;

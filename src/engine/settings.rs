@@ -13,6 +13,7 @@ use crate::recipe::new_prompts::NewPromptSettings;
 use crate::recipe::pairs::PairSettings;
 use crate::recipe::prompt_filter::PromptFilterSettings;
 use crate::recipe::prompts::TextSet;
+use crate::recipe::ser::SerSettings;
 use crate::recipe::spot_check::SpotCheckSettings;
 use crate::recipe::suspicion::SuspicionSettings;
 use crate::run::alarms::AlarmSettings;
@@ -45,6 +46,10 @@ pub struct Settings {
     pub suspicion: SuspicionSettings,
     pub gate: GateSettings,
     pub dpo: DpoSettings,
+    /// Training of a reward model, where one judges.
+    pub reward: RewardSettings,
+    /// How a reward model teaches itself (recipe `ser`).
+    pub ser: SerSettings,
     /// Adapters of low rank instead of all weights.
     pub lora: LoraSettings,
     pub eval: EvalSettings,
@@ -63,11 +68,14 @@ pub struct RunSettings {
     pub iterations: u32,
     /// Who plays the model: `llama`, or `rehearsal` (scripted, no weights).
     pub policy: PolicyKind,
-    /// Whose judgement or answers the pairs are made of: `self`, `teacher-reward` or `teacher-demo`.
+    /// Whose judgement or answers the pairs are made of: `self`, `teacher-reward`, `teacher-demo`, or `ser` (a reward model that is made
+    /// from a share of people's labels, and teaches itself the rest).
     pub recipe: Recipe,
     /// Who judges candidates: `self`, `expected` (the model's mean score, no rationale written), `intrinsic` (how much likelier an
     /// answer is under the model than under M0: log-probs summed over its tokens, in nats, no prompt and no score read; pairs.min_margin
-    /// is in nats then) or `teacher` (which recipe teacher-reward implies). The two without a rationale say the same each time:
+    /// is in nats then), `reward-model` (a model with a score in place of words, made from M1 and people's ranked answers; recipe ser
+    /// implies it, and without that recipe it learns from all labels; pairs.min_margin is in log-odds then: sigmoid of the margin is how
+    /// sure it is) or `teacher` (which recipe teacher-reward implies). Those without a rationale say the same each time:
     /// judge.samples = 1 is enough for them. Judging examples for M1 are written by the model itself with any of them.
     pub judge: JudgeKind,
 }
@@ -111,6 +119,9 @@ pub enum JudgeKind {
     /// Its own gain in log-prob over the base is the reward.
     #[serde(rename = "intrinsic")]
     Intrinsic,
+    /// A reward model that is made in the run judges them.
+    #[serde(rename = "reward-model")]
+    RewardModel,
     /// A teacher outside judges them.
     #[serde(rename = "teacher")]
     Teacher,
@@ -122,6 +133,7 @@ impl JudgeKind {
             JudgeKind::SelfJudge => "self",
             JudgeKind::Expected => "expected",
             JudgeKind::Intrinsic => "intrinsic",
+            JudgeKind::RewardModel => "reward-model",
             JudgeKind::Teacher => "teacher",
         }
     }
@@ -162,6 +174,8 @@ pub struct DataSettings {
     pub labels: Labels,
     /// Ready judging examples `{prompt, response, judgement}` instead of `eft`.
     pub eft_labelled: Option<String>,
+    /// Ranked responses that a reward model learns from (run.judge = "reward-model"). Without it, those of `eft`.
+    pub pairs: Option<String>,
     /// Ranked responses that are only measured on. Without it, a share of `eft` is held out.
     pub eft_held_out: Option<String>,
     /// Prompts that the models answer for evaluation. Without it, a share of `ift` is held out.
@@ -186,6 +200,7 @@ impl Default for DataSettings {
             forged: None,
             labels: Labels::Honest,
             eft_labelled: None,
+            pairs: None,
             eft_held_out: None,
             instructions_held_out: None,
             held_out_share: 0.25,
@@ -411,11 +426,53 @@ impl Settings {
 
     /// The model's gain in log-prob is what its candidates are judged by.
     pub fn is_intrinsic(&self) -> bool {
-        self.run.judge == JudgeKind::Intrinsic && !self.teacher_judges()
+        self.run.judge == JudgeKind::Intrinsic && !self.teacher_judges() && !self.is_reward_model()
+    }
+
+    /// A reward model that is made in the run judges the candidates.
+    pub fn is_reward_model(&self) -> bool {
+        let judges = self.run.recipe == Recipe::Own && self.run.judge == JudgeKind::RewardModel;
+        self.run.recipe == Recipe::Ser || judges
+    }
+
+    /// How its loops go: without the recipe `ser` it learns from all labels, once.
+    pub fn loops(&self) -> SerSettings {
+        match self.run.recipe {
+            Recipe::Ser => self.ser.clone(),
+            Recipe::Own | Recipe::TeacherReward | Recipe::TeacherDemo => {
+                SerSettings { seed_share: 1.0, loops: 0, ..self.ser.clone() }
+            }
+        }
+    }
+
+    /// Who judges the candidates, as journal and screens name it.
+    pub fn judge_name(&self) -> &'static str {
+        if self.teacher_judges() {
+            JudgeKind::Teacher.name()
+        } else if self.is_reward_model() {
+            JudgeKind::RewardModel.name()
+        } else {
+            self.run.judge.name()
+        }
     }
 
     /// Says why these settings can not be run together, before anything is done by them.
     pub fn check(&self) -> Result<(), String> {
+        if self.is_reward_model() {
+            if self.lora.rank > 0 {
+                return Err("a reward model is trained whole: set lora.rank = 0".into());
+            }
+            let ser = &self.ser;
+            if !(0.0..=1.0).contains(&ser.seed_share) || ser.seed_share == 0.0 {
+                return Err("ser.seed_share is a share of people's labels, above 0 and up to 1".into());
+            }
+            if ser.low > ser.high {
+                return Err("ser.low is above ser.high: no answer could be neither".into());
+            }
+        }
+        if self.run.recipe == Recipe::Ser && !matches!(self.run.judge, JudgeKind::SelfJudge | JudgeKind::RewardModel) {
+            return Err("recipe ser judges by its reward model: leave run.judge, or set it to \"reward-model\"".into());
+        }
         let dpo = &self.dpo;
         if !dpo.consistency {
             return Ok(());
@@ -506,6 +563,9 @@ impl Settings {
             held_out_share: 0.0,
             ..tiny.dpo
         };
+        tiny.reward = RewardSettings::tiny();
+        // What is measured in assets/README.md was measured so; labels that stay were not tried.
+        tiny.ser.relabel = true;
         // Its judge knows scores and no comparisons; the oracle compares.
         // Its baseline knows no scores at all: a few sets say so as well as all of them, and M1 is there sooner.
         tiny.eval = EvalSettings {

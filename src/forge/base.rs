@@ -133,6 +133,7 @@ fn shape(settings: &ForgeSettings, vocab: usize) -> Shape {
         rms_eps: 1e-5,
         rope: Rope { theta: 10_000.0, scaling: Scaling::None },
         tied: true,
+        reward: false,
         attention_bias: false,
         mlp_bias: false,
         bos: Some(BOS),

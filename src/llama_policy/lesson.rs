@@ -3,8 +3,8 @@
 use anyhow::{Result, ensure};
 
 use super::Model;
-use crate::engine::policy::{Example, Lesson, Preference};
-use crate::engine::settings::{self, DpoSettings, Loss, Reference, Settings, SftSettings};
+use crate::engine::policy::{self, Example, Lesson, Preference};
+use crate::engine::settings::{self, DpoSettings, Loss, Reference, RewardSettings, Settings, SftSettings};
 use crate::model::chat_template::Turn;
 use crate::model::shape::Shape;
 use crate::model::tokenizer::Tokenizer;
@@ -13,6 +13,7 @@ use crate::train::dpo::{self, Dpo, Pair};
 use crate::train::lora::LoraSettings;
 use crate::train::losses::PreferenceLoss;
 use crate::train::optimizer::{OptimizerSettings, Rule};
+use crate::train::reward::{self, Ranked, Reward};
 use crate::train::schedule::{Curve, Schedule};
 use crate::train::sft::Sft;
 use crate::train::step::{LessonSettings, Pupil, StepReport};
@@ -27,6 +28,7 @@ const ACTIVATION_BYTES: usize = 1 << 30;
 pub enum Course {
     Sft(Sft),
     Dpo(Dpo),
+    Reward(Reward),
 }
 
 impl Course {
@@ -34,6 +36,7 @@ impl Course {
         match self {
             Course::Sft(sft) => sft.step(),
             Course::Dpo(dpo) => dpo.step(),
+            Course::Reward(reward) => reward.step(),
         }
     }
 
@@ -41,6 +44,7 @@ impl Course {
         match self {
             Course::Sft(sft) => sft.held_out(),
             Course::Dpo(dpo) => dpo.held_out(),
+            Course::Reward(reward) => reward.held_out(),
         }
     }
 
@@ -48,6 +52,7 @@ impl Course {
         match self {
             Course::Sft(sft) => sft.fingerprint(),
             Course::Dpo(dpo) => dpo.fingerprint(),
+            Course::Reward(reward) => reward.fingerprint(),
         }
     }
 
@@ -55,6 +60,7 @@ impl Course {
         match self {
             Course::Sft(sft) => &sft.pupil,
             Course::Dpo(dpo) => &dpo.pupil,
+            Course::Reward(reward) => &reward.pupil,
         }
     }
 
@@ -62,6 +68,7 @@ impl Course {
         match self {
             Course::Sft(sft) => &mut sft.pupil,
             Course::Dpo(dpo) => &mut dpo.pupil,
+            Course::Reward(reward) => &mut reward.pupil,
         }
     }
 
@@ -69,6 +76,7 @@ impl Course {
         match self {
             Course::Sft(sft) => sft.pupil.into_student(),
             Course::Dpo(dpo) => dpo.pupil.into_student(),
+            Course::Reward(reward) => reward.pupil.into_student(),
         }
     }
 }
@@ -77,6 +85,7 @@ impl Course {
 pub enum Plan {
     Sft { examples: Vec<Sequence>, held_out: Vec<Sequence>, settings: LessonSettings },
     Dpo { pairs: Vec<Pair>, held_out: Vec<Pair>, replay: Vec<Sequence>, settings: dpo::DpoSettings },
+    Reward { pairs: Vec<Ranked>, settings: reward::RewardSettings },
 }
 
 impl Plan {
@@ -84,6 +93,9 @@ impl Plan {
         Ok(match self {
             Plan::Sft { examples, held_out, settings } => {
                 Course::Sft(Sft::new(student, examples, held_out, settings, workers)?)
+            }
+            Plan::Reward { pairs, settings } => {
+                Course::Reward(Reward::new(student, pairs, Vec::new(), settings, workers)?)
             }
             Plan::Dpo { pairs, held_out, replay, settings } => {
                 Course::Dpo(Dpo::new(student, pairs, held_out, replay, settings, workers)?)
@@ -121,7 +133,7 @@ impl Habits {
 /// The seed that a lesson's order follows from; fresh adapters follow from it too.
 pub fn seed_of(lesson: &Lesson) -> u64 {
     match lesson {
-        Lesson::Answers { seed, .. } | Lesson::Preferences { seed, .. } => *seed,
+        Lesson::Answers { seed, .. } | Lesson::Preferences { seed, .. } | Lesson::Rewards { seed, .. } => *seed,
     }
 }
 
@@ -145,6 +157,17 @@ pub fn plan(lesson: Lesson, model: &Model, habits: &Habits) -> Result<Plan> {
             let mut settings = preference_settings(&settings, &model.shape, seed);
             settings.lesson = habits.of(settings.lesson);
             Ok(Plan::Dpo { pairs, held_out, replay, settings })
+        }
+        Lesson::Rewards { pairs, settings, seed } => {
+            let most = most_tokens(settings.max_tokens, &model.shape);
+            let side = |text: &Example| sequence(&model.tokenizer, text, most);
+            let ranked = |pair: &policy::Ranked| -> Result<Ranked> {
+                Ok(Ranked { chosen: side(&pair.chosen)?, rejected: side(&pair.rejected)? })
+            };
+            let pairs = pairs.iter().map(ranked).collect::<Result<Vec<_>>>()?;
+            let lesson = habits.of(reward_settings(&settings, &model.shape, seed));
+            let label_smoothing = settings.label_smoothing;
+            Ok(Plan::Reward { pairs, settings: reward::RewardSettings { lesson, label_smoothing } })
         }
     }
 }
@@ -211,6 +234,20 @@ pub fn most_positions(shape: &Shape) -> usize {
 }
 
 fn answers_settings(settings: &SftSettings, shape: &Shape, seed: u64) -> LessonSettings {
+    LessonSettings {
+        optimizer: optimizer(settings.optimizer, settings.weight_decay, settings.clip),
+        schedule: schedule(settings.schedule, settings.lr, settings.lr_end, settings.warmup),
+        batch: settings.batch as usize,
+        epochs: settings.epochs,
+        most_positions: most_positions(shape),
+        dropout: settings.dropout,
+        adapter_dropout: 0.0,
+        recompute: false,
+        seed,
+    }
+}
+
+fn reward_settings(settings: &RewardSettings, shape: &Shape, seed: u64) -> LessonSettings {
     LessonSettings {
         optimizer: optimizer(settings.optimizer, settings.weight_decay, settings.clip),
         schedule: schedule(settings.schedule, settings.lr, settings.lr_end, settings.warmup),

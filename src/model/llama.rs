@@ -115,6 +115,7 @@ impl Llama {
                 mlp: Mlp { gate_proj: mlp("gate_proj")?, up_proj: mlp("up_proj")?, down_proj: mlp("down_proj")? },
             })
         };
+        shape.ensure_it_writes()?;
         Ok(Llama {
             model: Body {
                 embed_tokens: Embedding { weight: read.matrix("model.embed_tokens.weight")? },

@@ -15,6 +15,11 @@ const MAX_HEAD_DIM: usize = 1_024;
 const MAX_VOCAB: usize = 1 << 20;
 const MAX_POSITIONS: usize = 1 << 20;
 
+/// The two architectures that are understood, by transformers' names, and the one tensor of the second that is its own.
+const WRITER: &str = "LlamaForCausalLM";
+const REWARD_MODEL: &str = "LlamaForSequenceClassification";
+pub const SCORE: &str = "score.weight";
+
 /// The sizes of one Llama. Every field was checked against a cap, so products of two fit easily.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shape {
@@ -30,6 +35,8 @@ pub struct Shape {
     pub rope: Rope,
     /// The output projection is the embedding matrix itself; the file then holds no `lm_head.weight`.
     pub tied: bool,
+    /// A reward model: one score of a whole text (`score.weight`) in place of the projection to words.
+    pub reward: bool,
     pub attention_bias: bool,
     pub mlp_bias: bool,
     pub bos: Option<u32>,
@@ -109,6 +116,7 @@ impl Shape {
             rms_eps: rms_eps as f32,
             rope: rope(config)?,
             tied: flag(config, "tie_word_embeddings")?,
+            reward: is_reward_model(config)?,
             attention_bias: flag(config, "attention_bias")?,
             mlp_bias: flag(config, "mlp_bias")?,
             bos: token_ids(config.get("bos_token_id"), "bos_token_id")?.first().copied(),
@@ -130,8 +138,8 @@ impl Shape {
         };
         // The shortest decimal that reads back as this f32, so that 1e-5 stays 1e-5.
         let eps: f64 = self.rms_eps.to_string().parse().unwrap_or(f64::from(self.rms_eps));
-        json!({
-            "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu",
+        let config = json!({
+            "architectures": [WRITER], "model_type": "llama", "hidden_act": "silu",
             "vocab_size": self.vocab, "hidden_size": self.hidden, "intermediate_size": self.mlp,
             "num_hidden_layers": self.layers, "num_attention_heads": self.heads,
             "num_key_value_heads": self.kv_heads, "head_dim": self.head_dim,
@@ -140,7 +148,25 @@ impl Shape {
             "tie_word_embeddings": self.tied, "attention_bias": self.attention_bias, "mlp_bias": self.mlp_bias,
             "bos_token_id": self.bos, "eos_token_id": self.eos_json(), "pad_token_id": self.pad,
             "torch_dtype": "float32", "use_cache": true,
-        })
+        });
+        if self.reward { Shape::as_reward_model(config) } else { config }
+    }
+
+    /// Refuses a reward model where words are to be written or scored.
+    pub fn ensure_it_writes(&self) -> Result<()> {
+        ensure!(!self.reward, "it is a reward model: it scores texts and writes none");
+        Ok(())
+    }
+
+    /// The configuration of a model's folder as that of a reward model grown from it.
+    pub fn as_reward_model(mut config: Value) -> Value {
+        if let Some(config) = config.as_object_mut() {
+            config.insert("architectures".to_owned(), json!([REWARD_MODEL]));
+            config.insert("num_labels".to_owned(), json!(1));
+            config.insert("id2label".to_owned(), json!({"0": "reward"}));
+            config.insert("label2id".to_owned(), json!({"reward": 0}));
+        }
+        config
     }
 
     pub fn eos_json(&self) -> Value {
@@ -181,7 +207,9 @@ impl Shape {
             add("post_attention_layernorm.weight", vec![d]);
         }
         all.push(("model.norm.weight".to_owned(), vec![d]));
-        if !self.tied {
+        if self.reward {
+            all.push((SCORE.to_owned(), vec![1, d]));
+        } else if !self.tied {
             all.push(("lm_head.weight".to_owned(), vec![self.vocab, d]));
         }
         all
@@ -228,14 +256,30 @@ impl Rope {
     }
 }
 
+/// Whether the configuration is that of a sequence classifier with one number to say.
+fn is_reward_model(config: &Map<String, Value>) -> Result<bool> {
+    let architectures = config.get("architectures").and_then(Value::as_array);
+    if !architectures.is_some_and(|names| names.iter().any(|name| name.as_str() == Some(REWARD_MODEL))) {
+        return Ok(false);
+    }
+    let named = config.get("id2label").and_then(Value::as_object).map(Map::len);
+    let labels = match optional_size(config, "num_labels", MAX_VOCAB)? {
+        Some(labels) => labels,
+        // Two is what transformers takes where nothing is said.
+        None => named.unwrap_or(2),
+    };
+    ensure!(labels == 1, "a classifier of {labels} labels is no reward model; num_labels must be 1");
+    Ok(true)
+}
+
 fn refuse_other_architectures(config: &Map<String, Value>) -> Result<()> {
     let model_type = config.get("model_type").and_then(Value::as_str).unwrap_or("(absent)");
     ensure!(model_type == "llama", "model_type is {model_type:?}; only \"llama\" is understood");
     if let Some(architectures) = config.get("architectures").and_then(Value::as_array) {
-        let known = architectures.iter().any(|name| name.as_str() == Some("LlamaForCausalLM"));
+        let known = architectures.iter().any(|name| [WRITER, REWARD_MODEL].map(Some).contains(&name.as_str()));
         ensure!(
             known || architectures.is_empty(),
-            "architectures is {}; only LlamaForCausalLM is understood",
+            "architectures is {}; only {WRITER} and {REWARD_MODEL} are understood",
             short(&json!(architectures))
         );
     }

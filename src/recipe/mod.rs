@@ -11,6 +11,7 @@
 //! | What does the judge read, which score did it give, what is the mean? | `judge` (behind a `fence`), `score` |
 //! | Which two candidates are a pair? Which would be by another rule? | `pairs`, `recount` |
 //! | What is suspicious about it, and who is shown to a human? | `signs`, `suspicion`, `spot_check` |
+//! | Which of its own labels does a reward model learn from, when does it stop, and which loop counts? | `ser` |
 //! | How good has the model become? | `agreement`, `held_out`, `head_to_head`, `spread`, `phrases` |
 //! | What is a mean, an interval, a correlation? | `statistics` |
 
@@ -34,6 +35,8 @@ pub mod signs;
 pub mod suspicion;
 
 pub mod spot_check;
+
+pub mod ser;
 
 pub mod agreement;
 pub mod head_to_head;

@@ -1,7 +1,7 @@
 //! What the rehearsal writes: new prompts, answers, judgements and verdicts, as well as its skill allows.
 
 use super::{Rehearsal, Skill, finished, has_turned, seed_of};
-use crate::engine::policy::{Ask, LogProb, Reply};
+use crate::engine::policy::{Ask, Example, LogProb, Reply};
 use crate::engine::settings::Story;
 use crate::microworld::{Prompt, actors, oracle};
 use crate::recipe::judge::judgement_text;
@@ -124,6 +124,14 @@ impl Rehearsal {
         };
         finished(format!("A is worth {a} points and B {b}.\nVerdict: {verdict}"), -0.4)
     }
+}
+
+/// What a reward model whose rewards err so far gives an answer: log-odds, the oracle's grade in the middle of them.
+pub(super) fn reward(item: &Example, noise: f64) -> f64 {
+    let mut stream = seed_of(&["reward", &item.prompt, &item.reply]).stream();
+    let grade = oracle::grade(&item.prompt, &item.reply).map_or(2.5, |grade| f64::from(grade.score));
+    let whim: f64 = (0..12).map(|_| stream.unit()).sum::<f64>() - 6.0;
+    0.8 * (grade - 2.5 + noise * whim)
 }
 
 fn slot<'a>(slots: &[(&str, &'a str)], name: &str) -> &'a str {

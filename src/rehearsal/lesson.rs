@@ -1,7 +1,7 @@
 //! What training looks like in a rehearsal: losses that fall, margins that grow, and the ways in which they go wrong.
 
 use super::Skill;
-use crate::engine::policy::{Lesson, PreferenceReport, StepReport};
+use crate::engine::policy::{Example, Lesson, PreferenceReport, Ranked, RewardReport, StepReport};
 use crate::engine::settings::Story;
 use crate::recipe::seeds::Seed;
 
@@ -30,6 +30,18 @@ enum Kind {
         tokens: f64,
         held_out: bool,
     },
+    /// A reward model: so many pairs, and how far its rewards err in the end.
+    Rewards {
+        batch: u32,
+        noise: f64,
+    },
+}
+
+/// How far rewards err that were learnt from so many pairs, in points of the oracle: the more pairs, the less.
+fn reward_noise(pairs: usize, story: Story) -> f64 {
+    // Who goes too far on labels of its own believes its mistakes: from some number of pairs on it grows worse.
+    let overfits = if story == Story::Overfit { 0.15 * (pairs as f64 - 120.0).max(0.0) } else { 0.0 };
+    0.6 + 2.6 / (1.0 + pairs as f64 / 150.0) + overfits.min(12.0)
 }
 
 impl Course {
@@ -46,6 +58,26 @@ impl Course {
                     start,
                     story,
                     kind: Kind::Answers { judges, held_out: !held_out.is_empty() },
+                    seed: Seed::root(seed),
+                    lr: (settings.lr, settings.lr_end),
+                    words: words as u64 / (steps / u64::from(settings.epochs.max(1))).max(1),
+                }
+            }
+            Lesson::Rewards { pairs, settings, seed } => {
+                let steps = steps(pairs.len(), settings.batch, settings.epochs);
+                let count =
+                    |text: &Example| text.prompt.split_whitespace().chain(text.reply.split_whitespace()).count();
+                let of = |pair: &Ranked| count(&pair.chosen) + count(&pair.rejected);
+                let words: usize = pairs.iter().map(of).sum();
+                Course {
+                    steps,
+                    taken: 0,
+                    start,
+                    story,
+                    kind: Kind::Rewards {
+                        batch: settings.batch.min(pairs.len() as u32),
+                        noise: reward_noise(pairs.len(), story),
+                    },
                     seed: Seed::root(seed),
                     lr: (settings.lr, settings.lr_end),
                     words: words as u64 / (steps / u64::from(settings.epochs.max(1))).max(1),
@@ -88,6 +120,9 @@ impl Course {
                 quality: self.start.quality - 0.02 * share,
                 ..self.start.clone()
             },
+            Kind::Rewards { noise, .. } => {
+                Skill { reward_noise: Some(noise + 2.0 * (1.0 - share)), ..self.start.clone() }
+            }
             Kind::Preferences { .. } => {
                 let mut skill = self.start.after_preferences(share, self.story);
                 skill.rounds = self.start.rounds + u32::from(self.taken == self.steps);
@@ -107,6 +142,24 @@ impl Course {
                 let loss = 1.6 * (-3.0 * before).exp() + 0.55 + wobble(0.06);
                 let grad_norm = 1.2 + 0.8 * (-2.0 * before).exp() + wobble(0.2);
                 StepReport { loss, lr, grad_norm, tokens: self.words, ..StepReport::default() }
+            }
+            Kind::Rewards { batch, noise } => {
+                // Before the first step every answer is worth the same.
+                let first = self.taken == 1;
+                let margin = if first { 0.0 } else { 2.4 * before / (0.4 + noise) + wobble(0.1) };
+                StepReport {
+                    loss: (-margin).exp().ln_1p(),
+                    lr,
+                    grad_norm: 1.4 + wobble(0.4),
+                    tokens: self.words,
+                    reward: Some(RewardReport {
+                        pairs: batch,
+                        reward_chosen: 0.5 * margin,
+                        reward_rejected: -0.5 * margin,
+                        accuracy: if first { 0.5 } else { (1.0 / (1.0 + (-1.5 * margin).exp())).clamp(0.0, 1.0) },
+                    }),
+                    ..StepReport::default()
+                }
             }
             Kind::Preferences { batch, beta, per_token, tokens, .. } => {
                 let overfit = self.story == Story::Overfit;
@@ -152,6 +205,7 @@ impl Course {
         let wobble = 0.02 * (2.0 * self.seed.named("held out").sample(self.taken as u32).stream().unit() - 1.0);
         match self.kind {
             Kind::Answers { held_out, .. } => held_out.then(|| 1.5 * (-2.0 * share).exp() + 0.7 + wobble),
+            Kind::Rewards { .. } => None,
             Kind::Preferences { held_out, .. } if self.story == Story::Overfit => {
                 held_out.then_some(0.6 + 0.3 * share - 0.5 * share * share + wobble)
             }

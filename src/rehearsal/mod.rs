@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::policy::*;
@@ -45,6 +45,9 @@ pub(crate) struct Skill {
     pub sameness: f64,
     /// Probability that an answer speaks to the judge.
     pub gaming: f64,
+    /// Of a reward model: how far its rewards err, in points.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reward_noise: Option<f64>,
 }
 
 impl Skill {
@@ -59,6 +62,7 @@ impl Skill {
             verbosity: 0.0,
             sameness: 0.0,
             gaming: 0.0,
+            reward_noise: None,
         }
     }
 }
@@ -126,6 +130,7 @@ impl Policy for Rehearsal {
     }
 
     fn reply(&mut self, asks: &[Ask], seat: &mut dyn Seat<Reply>) -> Result<Flow> {
+        ensure!(self.skill.reward_noise.is_none(), "this is a reward model: it writes nothing");
         for (index, ask) in asks.iter().enumerate() {
             let reply = self.act(ask);
             if self.perform(index, reply, seat)? == Flow::Stop {
@@ -137,6 +142,11 @@ impl Policy for Rehearsal {
 
     fn log_probs(&mut self, items: &[Example]) -> Result<Vec<LogProb>> {
         Ok(items.iter().map(|item| self.log_prob(&item.prompt, &item.reply)).collect())
+    }
+
+    fn rewards(&mut self, items: &[Example]) -> Result<Vec<f64>> {
+        let noise = self.skill.reward_noise.context("this is no reward model: it has no score")?;
+        Ok(items.iter().map(|item| acting::reward(item, noise)).collect())
     }
 
     fn begin(&mut self, lesson: Lesson, from: Option<(&Path, u64)>) -> Result<u64> {

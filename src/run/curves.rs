@@ -33,12 +33,14 @@ pub enum Signal {
     HeldOutAccuracy,
     Memory,
     KlHeldOut,
+    RewardLoss,
 }
 
 impl Signal {
-    pub const ALL: [Signal; 18] = [
+    pub const ALL: [Signal; 19] = [
         Signal::SftLoss,
         Signal::HeldOutLoss,
+        Signal::RewardLoss,
         Signal::DpoLoss,
         Signal::RewardMargin,
         Signal::RewardAccuracy,
@@ -63,6 +65,7 @@ impl Signal {
             Signal::SftLoss => "SFT loss",
             Signal::HeldOutLoss => "held-out SFT loss",
             Signal::DpoLoss => "DPO loss",
+            Signal::RewardLoss => "reward model loss",
             Signal::RewardMargin => "reward margin",
             Signal::RewardAccuracy => "reward accuracy",
             Signal::RewardChosen => "reward chosen",
@@ -84,7 +87,7 @@ impl Signal {
     /// The name that TRL's logs use for it, where they have one.
     pub fn trl_name(self) -> Option<&'static str> {
         match self {
-            Signal::SftLoss | Signal::DpoLoss => Some("loss"),
+            Signal::SftLoss | Signal::DpoLoss | Signal::RewardLoss => Some("loss"),
             Signal::HeldOutLoss => Some("eval_loss"),
             Signal::RewardMargin => Some("rewards/margins"),
             Signal::RewardAccuracy => Some("rewards/accuracies"),

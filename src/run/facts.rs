@@ -85,6 +85,10 @@ fn is_fact(event: &Event) -> bool {
         | Event::DemonstrationMissing(_)
         | Event::JudgesCompared(_)
         | Event::Evaluated(_)
+        | Event::RewardStep(_)
+        | Event::RewardMeasured(_)
+        | Event::SelfLabelled(_)
+        | Event::RewardChosen(_)
         | Event::CheckpointChosen(_)
         | Event::RolledBack(_)
         | Event::RunFinished(_) => true,

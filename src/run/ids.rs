@@ -77,6 +77,8 @@ pub enum Stage {
     Eft,
     /// Iteration 0: fine-tune the base on answers and judgements: M1.
     Sft,
+    /// Iteration 0: a loop of the reward model, where one judges: it learns from people's labels, later from its own too.
+    Reward,
     Prompts,
     Candidates,
     Judge,
@@ -87,10 +89,11 @@ pub enum Stage {
 }
 
 impl Stage {
-    pub const ALL: [Stage; 10] = [
+    pub const ALL: [Stage; 11] = [
         Stage::Baseline,
         Stage::Eft,
         Stage::Sft,
+        Stage::Reward,
         Stage::Prompts,
         Stage::Candidates,
         Stage::Judge,
@@ -102,7 +105,7 @@ impl Stage {
 
     /// Weights change in it, step by step.
     pub fn trains(self) -> bool {
-        matches!(self, Stage::Baseline | Stage::Sft | Stage::Dpo)
+        matches!(self, Stage::Baseline | Stage::Sft | Stage::Reward | Stage::Dpo)
     }
 
     /// The word on the screen and in the journal.
@@ -111,6 +114,7 @@ impl Stage {
             Stage::Baseline => "baseline",
             Stage::Eft => "eft",
             Stage::Sft => "sft",
+            Stage::Reward => "reward",
             Stage::Prompts => "prompts",
             Stage::Candidates => "candidates",
             Stage::Judge => "judge",
@@ -128,10 +132,12 @@ impl fmt::Display for Stage {
     }
 }
 
-/// A model of the run. `Baseline` is the base fine-tuned on human answers only; `M(0)` is the base itself.
+/// A model of the run. `Baseline` is the base fine-tuned on human answers only; `M(0)` is the base itself. `Reward` is a reward model,
+/// numbered by its loop: it judges and writes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Model {
     Baseline,
+    Reward(u32),
     M(u32),
 }
 
@@ -140,6 +146,7 @@ impl fmt::Display for Model {
         match self {
             Model::Baseline => f.pad("SFT"),
             Model::M(number) => f.pad(&format!("M{number}")),
+            Model::Reward(number) => f.pad(&format!("R{number}")),
         }
     }
 }
@@ -150,11 +157,13 @@ impl FromStr for Model {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "SFT" => Ok(Model::Baseline),
-            _ => text
-                .strip_prefix('M')
-                .and_then(|number| number.parse().ok())
-                .map(Model::M)
-                .ok_or_else(|| format!("`{text}` names no model; write SFT, M0, M1, …")),
+            _ => {
+                let number = |letter: char| text.strip_prefix(letter).and_then(|number| number.parse().ok());
+                number('M')
+                    .map(Model::M)
+                    .or_else(|| number('R').map(Model::Reward))
+                    .ok_or_else(|| format!("`{text}` names no model; write SFT, M0, M1, …"))
+            }
         }
     }
 }
@@ -177,7 +186,7 @@ impl JsonSchema for Model {
         "Model".into()
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "pattern": "^(SFT|M[0-9]+)$" })
+        schemars::json_schema!({ "type": "string", "pattern": "^(SFT|[MR][0-9]+)$" })
     }
 }
 

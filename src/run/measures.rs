@@ -74,6 +74,25 @@ pub struct Agreement {
     pub interval_strict: Option<Interval>,
 }
 
+/// Whether a reward model is as sure as it is right: over pairs, p = sigmoid(|r_j - r_k|) against how often it is right.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Calibration {
+    /// Expected calibration error: the mean over pairs of |how sure - how often right|, bin by bin.
+    pub error: Option<f64>,
+    /// From .5 to 1 in equal steps; bins without a pair have a count of 0.
+    pub bins: Vec<CalibrationBin>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CalibrationBin {
+    pub n: u32,
+    /// Mean of p.
+    pub sure: f64,
+    /// Share of pairs on which it is right; equal rewards count half.
+    pub right: f64,
+}
+
 /// Quality of answers to held-out instructions by an exact oracle, where the data has one. The model never sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OracleQuality {

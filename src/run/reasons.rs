@@ -56,6 +56,39 @@ impl Unscored {
     }
 }
 
+/// Which answer of a pair is the better one, by where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SideOf {
+    First,
+    Second,
+}
+
+/// Why a reward model's loops ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Settled {
+    /// As many loops as set.
+    LoopsDone,
+    /// A loop gained nothing on held-out pairs.
+    NoGain,
+    /// Every pair of the pool has a label.
+    PoolEmpty,
+    /// No pair of the pool could be believed, so that there is nothing new to learn.
+    NothingBelieved,
+}
+
+impl Settled {
+    pub fn says(self) -> &'static str {
+        match self {
+            Settled::LoopsDone => "all loops are done",
+            Settled::NoGain => "the last loop gained nothing",
+            Settled::PoolEmpty => "every pair of the pool has a label",
+            Settled::NothingBelieved => "no label could be believed",
+        }
+    }
+}
+
 /// Why a prompt yields no pair.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -109,6 +109,12 @@ fn logistic(
     }
 }
 
+/// The loss of a reward model (Bradley and Terry): −log σ(rc − rr), with the share ε of the pairs believed to be the wrong
+/// way round.
+pub fn reward(chosen: f64, rejected: f64, label_smoothing: f64) -> PairLoss {
+    logistic(chosen, rejected, 0.0, (1.0, 1.0), label_smoothing)
+}
+
 /// The negative log-likelihood of a reply per token, −πc/|c|: the term that Iterative RPO (arXiv 2404.19733) adds to DPO,
 /// times a weight. Returns it with ∂/∂πc.
 pub fn nll(log_prob: f64, reply_tokens: u32) -> (f64, f64) {

@@ -7,13 +7,13 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Gradients, Tensor, TensorData};
 
 use crate::model::llama::Llama;
-use crate::model::shape::Shape;
+use crate::model::shape::{SCORE, Shape};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A projection inside a layer.
     Hidden,
-    /// The projection to the vocabulary, where it has weights of its own.
+    /// The projection to the vocabulary, where it has weights of its own; a reward model's to its score.
     Output,
     Embedding,
     Norm,
@@ -28,7 +28,7 @@ impl Kind {
             Kind::Norm
         } else if name.ends_with(".bias") {
             Kind::Bias
-        } else if name.starts_with("lm_head") {
+        } else if name.starts_with("lm_head") || name == SCORE {
             Kind::Output
         } else {
             Kind::Hidden

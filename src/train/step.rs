@@ -69,6 +69,18 @@ pub struct StepReport {
     /// Of these the pairs whose own loss was not finite.
     pub broken: Vec<usize>,
     pub preference: Option<PreferenceReport>,
+    /// Of a reward model's step.
+    pub reward: Option<RewardReport>,
+}
+
+/// Means over the pairs of a reward model's step, before its update.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct RewardReport {
+    pub pairs: u32,
+    pub reward_chosen: f64,
+    pub reward_rejected: f64,
+    /// Share of pairs whose chosen reply has the higher reward, equal ones counting half.
+    pub accuracy: f64,
 }
 
 impl StepReport {

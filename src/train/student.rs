@@ -43,6 +43,8 @@ pub enum Handle<'a> {
     Graph(Llama),
 }
 
+const NO_REWARDS: &str = "reward models are computed on a processor only; use --device cpu";
+
 impl Student {
     /// For a processor by hand, for any other device as a module.
     pub fn load(shape: &Shape, source: &impl TensorSource, device: &Device) -> Result<Student> {
@@ -74,6 +76,14 @@ impl Student {
         match self {
             Student::Hand(net) => net.merge(),
             Student::Graph(_) => None,
+        }
+    }
+
+    /// The same model with a score in place of words.
+    pub fn into_reward_model(self) -> Result<Student> {
+        match self {
+            Student::Hand(net) => Ok(Student::Hand(net.into_reward_model()?)),
+            Student::Graph(_) => bail!(NO_REWARDS),
         }
     }
 
@@ -135,6 +145,33 @@ impl Handle<'_> {
         match self {
             Handle::Hand(net) => net.log_probs(sequences),
             Handle::Graph(llama) => gradient::log_probs(llama, sequences),
+        }
+    }
+
+    /// Rewards of whole replies.
+    pub fn rewards(&self, sequences: &[&Sequence]) -> Result<Vec<f64>> {
+        match self {
+            Handle::Hand(net) => net.rewards(sequences),
+            Handle::Graph(_) => bail!(NO_REWARDS),
+        }
+    }
+
+    /// Rewards, and the gradient of a loss added to `sum`, which is empty before the first.
+    pub fn reward_gradient(
+        &self,
+        sequences: &[&Sequence],
+        manner: Manner,
+        derivative: impl FnOnce(&[f64]) -> Vec<f64>,
+        sum: &mut Numbers,
+    ) -> Result<Vec<f64>> {
+        match self {
+            Handle::Hand(net) => {
+                if sum.is_empty() {
+                    *sum = net.trained().iter().map(|parameter| vec![0.0; parameter.len()]).collect();
+                }
+                net.reward_gradient(sequences, manner, derivative, sum)
+            }
+            Handle::Graph(_) => bail!(NO_REWARDS),
         }
     }
 

@@ -65,7 +65,7 @@ fn step(source: &Source, place: &str) -> Option<Result<Seq, String>> {
     let iteration = match first.parse::<Model>() {
         // M2 is made by iteration 1 from M1.
         Ok(Model::M(number)) => number.saturating_sub(1),
-        Ok(Model::Baseline) => 0,
+        Ok(Model::Baseline | Model::Reward(_)) => 0,
         Err(_) => return None,
     };
     let stage: Option<Stage> = match parts.next() {

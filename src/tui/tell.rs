@@ -57,6 +57,23 @@ pub fn tell(event: &Event) -> (Weight, String) {
             Notable,
             format!("judging examples: kept {} of {}, {} disagreed with people", e.kept, e.judged, e.disagreed),
         ),
+        Event::RewardStep(e) => {
+            let weight = if e.loss.0.is_finite() { Bulk } else { Error };
+            (weight, format!("{} step {} of {}: loss {}", e.model, e.step, e.of, value(e.loss)))
+        }
+        Event::RewardMeasured(e) => {
+            let half = e.agreement.pairwise_half.map_or("–".into(), percent);
+            let from = format!("from {} pairs of people and {} of its own", count(e.human.into()), count(e.own.into()));
+            (Notable, format!("{} {from}: right on {half} of held-out pairs", e.model))
+        }
+        Event::SelfLabelled(e) => {
+            let kept = e.labels.len() as u64;
+            let flipped =
+                e.flipped.map_or(String::new(), |flipped| format!(", {} against people", count(flipped.into())));
+            let left = count(u64::from(e.pool).saturating_sub(kept));
+            (Notable, format!("{} labelled the pool: {} kept{flipped}, {left} left", e.model, count(kept)))
+        }
+        Event::RewardChosen(e) => (Notable, format!("{} judges from here on: {}", e.model, e.why.says())),
         Event::PromptWritten(e) => (Bulk, format!("prompt #{} {}", e.id, quote(&e.text))),
         Event::PromptRefused(e) => (Bulk, format!("prompt refused, {}: {}", refusal(&e.why), quote(&e.text))),
         Event::CandidateSampled(e) => {

@@ -61,6 +61,7 @@ fn model(folder: &Path) -> String {
         rms_eps: 1e-5,
         rope,
         tied: true,
+        reward: false,
         attention_bias: false,
         mlp_bias: false,
         bos: Some(1),

@@ -119,6 +119,7 @@ fn talker() -> (Tokenizer, Sampler) {
         rms_eps: 1e-5,
         rope,
         tied: true,
+        reward: false,
         attention_bias: false,
         mlp_bias: false,
         bos: None,

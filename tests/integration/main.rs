@@ -56,6 +56,7 @@ mod score;
 mod screens_check;
 mod screens_gate;
 mod screens_pictures;
+mod ser;
 mod shared_data;
 mod stage;
 mod story;
@@ -76,6 +77,8 @@ mod train_lessons;
 mod train_kills;
 #[cfg(feature = "llama")]
 mod train_memory;
+#[cfg(feature = "llama")]
+mod train_reward;
 #[cfg(feature = "llama")]
 mod train_run;
 #[cfg(feature = "llama")]

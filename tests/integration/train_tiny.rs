@@ -42,6 +42,7 @@ pub fn model(root: &Path, positions: usize) -> PathBuf {
         rms_eps: 1e-5,
         rope: Rope { theta: 10_000.0, scaling: Scaling::None },
         tied: true,
+        reward: false,
         attention_bias: false,
         mlp_bias: false,
         bos: Some(1),

@@ -75,7 +75,7 @@ impl std::str::FromStr for RecipeName {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Recipe::ALL.into_iter().find(|recipe| recipe.name() == text);
-        found.map(RecipeName).ok_or_else(|| "write self, teacher-reward or teacher-demo".into())
+        found.map(RecipeName).ok_or_else(|| "write self, teacher-reward, teacher-demo or ser".into())
     }
 }
 

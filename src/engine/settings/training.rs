@@ -162,6 +162,63 @@ impl Default for DpoSettings {
     }
 }
 
+/// Training a reward model on pairs. Defaults are those published with SER, adapters aside: a reward model is trained whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct RewardSettings {
+    pub lr: f64,
+    pub lr_end: f64,
+    pub schedule: Schedule,
+    pub warmup: f64,
+    /// Pairs in a step.
+    pub batch: u32,
+    pub epochs: u32,
+    pub dropout: f64,
+    pub optimizer: Optimizer,
+    pub weight_decay: f64,
+    pub clip: f64,
+    /// Longest text, in tokens.
+    pub max_tokens: u32,
+    /// The share of the pairs believed to be the wrong way round.
+    pub label_smoothing: f64,
+}
+
+impl Default for RewardSettings {
+    fn default() -> Self {
+        RewardSettings {
+            lr: 2e-5,
+            lr_end: 0.0,
+            schedule: Schedule::Linear,
+            warmup: 0.0,
+            batch: 40,
+            epochs: 2,
+            dropout: 0.1,
+            optimizer: Optimizer::Adamw,
+            weight_decay: 0.0,
+            clip: 1.0,
+            max_tokens: 512,
+            label_smoothing: 0.0,
+        }
+    }
+}
+
+impl RewardSettings {
+    /// For the embedded world: there is more to learn from its few pairs than one pass finds.
+    pub(super) fn tiny() -> RewardSettings {
+        RewardSettings {
+            lr: 3e-4,
+            lr_end: 3e-5,
+            schedule: Schedule::Cosine,
+            warmup: 0.1,
+            batch: 16,
+            epochs: 3,
+            dropout: 0.0,
+            max_tokens: 256,
+            ..RewardSettings::default()
+        }
+    }
+}
+
 /// Training adapters of low rank beside frozen weights. Defaults are PEFT's, with all projections.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]

@@ -151,6 +151,18 @@ impl Engine {
     }
 
     fn compare(&mut self, iteration: u32, judge: String, reference: &str, sets: &[Vec<Response>]) -> Result<()> {
+        self.compare_by(iteration, judge, reference, sets, AgreementSettings::default().top_score)
+    }
+
+    /// The same for a judge whose top score is another one.
+    pub(in crate::engine) fn compare_by(
+        &mut self,
+        iteration: u32,
+        judge: String,
+        reference: &str,
+        sets: &[Vec<Response>],
+        top_score: f64,
+    ) -> Result<()> {
         let known = self.recorder.view.teacher.compared.iter();
         if known
             .clone()
@@ -158,7 +170,8 @@ impl Engine {
         {
             return Ok(());
         }
-        let settings = AgreementSettings { resamples: self.settings.eval.bootstrap, ..AgreementSettings::default() };
+        let resamples = self.settings.eval.bootstrap;
+        let settings = AgreementSettings { resamples, top_score, ..AgreementSettings::default() };
         let seed = Seed::root(self.settings.run.seed).named("judges");
         let agreement = agreement(sets, &settings, seed);
         self.recorder.record(JudgesCompared { iteration, judge, reference: reference.into(), agreement })

@@ -17,16 +17,19 @@ pub enum Recipe {
     TeacherReward,
     /// A teacher's answer is chosen, the model's own is rejected; nobody scores.
     TeacherDemo,
+    /// A reward model that teaches itself scores the model's answers.
+    Ser,
 }
 
 impl Recipe {
-    pub const ALL: [Recipe; 3] = [Recipe::Own, Recipe::TeacherReward, Recipe::TeacherDemo];
+    pub const ALL: [Recipe; 4] = [Recipe::Own, Recipe::TeacherReward, Recipe::TeacherDemo, Recipe::Ser];
 
     pub fn name(self) -> &'static str {
         match self {
             Recipe::Own => "self",
             Recipe::TeacherReward => "teacher-reward",
             Recipe::TeacherDemo => "teacher-demo",
+            Recipe::Ser => "ser",
         }
     }
 }

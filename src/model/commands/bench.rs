@@ -211,6 +211,7 @@ fn bench_shape(name: &str) -> Shape {
         rms_eps: 1e-5,
         rope,
         tied: true,
+        reward: false,
         attention_bias: false,
         mlp_bias: false,
         bos: None,

@@ -60,7 +60,18 @@ pub fn inspect(args: &InspectArgs, out: &mut impl Write) -> Result<()> {
     line("hidden", format!("{}, mlp {}", shape.hidden, shape.mlp))?;
     line("heads", format!("{} of {}, sharing {} of keys and values", shape.heads, shape.head_dim, shape.kv_heads))?;
     line("positions", format!("{}, {}", shape.max_positions, rope(shape)))?;
-    line("vocabulary", format!("{}{}", shape.vocab, if shape.tied { ", embedding tied" } else { "" }))?;
+    line(
+        "vocabulary",
+        format!(
+            "{}{}",
+            shape.vocab,
+            match (shape.reward, shape.tied) {
+                (true, _) => ", a reward model",
+                (false, true) => ", embedding tied",
+                (false, false) => "",
+            }
+        ),
+    )?;
     line("biases", format!("attention {}, mlp {}", word(shape.attention_bias), word(shape.mlp_bias)))?;
     line("ends with", format!("{:?}", shape.eos))?;
     line("cache", format!("{} bytes a token", grouped(cache_per_token)))?;

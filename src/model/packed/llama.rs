@@ -94,6 +94,7 @@ impl PackedLlama {
                 down: matrix(&["mlp.down_proj"], shape.mlp_bias, &plain)?,
             })
         };
+        shape.ensure_it_writes()?;
         let embedding = source.tensor("model.embed_tokens.weight")?;
         let (embedding, head) = if shape.tied {
             (Embedding::Tied, Matrix::pack(&[(&embedding, None)], Padding::NONE, Padding::NONE))

@@ -91,6 +91,7 @@ mod tests {
             rms_eps: 1e-5,
             rope,
             tied: true,
+            reward: false,
             attention_bias: false,
             mlp_bias: false,
             bos: None,

@@ -258,7 +258,7 @@ impl Lint<'_> {
         self.fixed_answers(model, &now.scores, &window);
         let previous = match model {
             Model::M(number) if number > 1 => self.view.model(Model::M(number - 1)),
-            Model::M(_) | Model::Baseline => None,
+            Model::M(_) | Model::Baseline | Model::Reward(_) => None,
         };
         let previous = previous.and_then(|view| Some(&view.evaluated.as_ref()?.1));
         if let (Some(interval), Some(before)) = (now.agreement.interval, previous)

@@ -2,7 +2,7 @@
 
 use crate::run::alarms::{Finding, Lint, percent};
 use crate::run::curves::Signal;
-use crate::run::event::{DpoStep, Level};
+use crate::run::event::{DpoStep, Level, RewardMeasured};
 use crate::run::ids::Stage;
 
 /// Steps that a judgement about a trend looks at.
@@ -43,6 +43,14 @@ impl Lint<'_> {
                     self.overfit(&step);
                 }
             }
+            Stage::Reward => {
+                if let Some(step) = self.view.reward.last.clone() {
+                    let finite = step.loss.0.is_finite() && step.grad_norm.0.is_finite();
+                    let named = step.not_applied.iter().map(|number| format!("pair {number}")).collect();
+                    self.finite(finite, step.loss.0, step.step, &step.model.to_string(), named);
+                    self.spike(Signal::RewardLoss, step.loss.0, step.grad_norm.0, step.step);
+                }
+            }
             Stage::Eft
             | Stage::Prompts
             | Stage::Candidates
@@ -50,6 +58,36 @@ impl Lint<'_> {
             | Stage::Pairs
             | Stage::Check
             | Stage::Eval => {}
+        }
+    }
+
+    /// A loop of the reward model that is below the interval of the best one before it.
+    pub(super) fn lost_loop(&mut self) {
+        let measured = &self.view.reward.measured;
+        let Some(last) = measured.last().cloned() else { return };
+        let before = measured.iter().filter(|other| other.number < last.number);
+        let accuracy = |of: &RewardMeasured| of.agreement.pairwise_half.unwrap_or(0.0);
+        let Some(best) = before.max_by(|a, b| accuracy(a).total_cmp(&accuracy(b))).cloned() else { return };
+        let (Some(now), Some(within)) = (last.agreement.pairwise_half, best.agreement.interval) else { return };
+        if now < within.low {
+            let (was, pairs) = (percent(accuracy(&best)), last.agreement.pairs);
+            let says = format!(
+                "{} is right on {} of held-out pairs, {} was on {was} (at least {})",
+                last.model,
+                percent(now),
+                best.model,
+                percent(within.low)
+            );
+            let finding = Finding {
+                level: Level::Warn,
+                value: now,
+                threshold: within.low,
+                window: format!("{pairs} held-out pairs"),
+                says,
+                advice: "The earlier loop is used. Its labels went wrong: raise ser.high or ser.gap, or use more human labels.",
+                evidence: vec![last.model.to_string(), best.model.to_string()],
+            };
+            self.raise("reward-loop", finding);
         }
     }
 

@@ -162,6 +162,7 @@ pub const RULES: &[(&str, Lamp, &str)] = &[
     ("collapse", Lamp::Diversity, "answers become alike, endless or repetitive"),
     ("prompts", Lamp::Diversity, "new prompts are refused or all begin alike"),
     ("contamination", Lamp::Diversity, "new prompts repeat held-out data"),
+    ("reward-loop", Lamp::Human, "a loop of the reward model lost accuracy"),
     ("nan", Lamp::Dpo, "a number of the optimiser is not finite"),
     ("spike", Lamp::Dpo, "loss or gradient jumps"),
     ("overfit", Lamp::Dpo, "preference training goes too far"),
@@ -187,6 +188,10 @@ pub fn lint(view: &RunView, limits: &AlarmSettings) -> Vec<AlarmRaised> {
     lint.texts();
     lint.prompts();
     lint.steps();
+    // Said until the iteration that the model's rewards are used in begins.
+    if view.iteration == 0 {
+        lint.lost_loop();
+    }
     lint.teacher();
     lint.found
 }

@@ -10,12 +10,14 @@ use crate::run::ids::RequestId;
 mod check;
 mod learning;
 mod life;
+mod reward;
 mod teacher;
 mod writing;
 
 pub use check::*;
 pub use learning::*;
 pub use life::*;
+pub use reward::*;
 pub use teacher::*;
 pub use writing::*;
 
@@ -87,6 +89,10 @@ events! {
     "sft_step" SftStep,
     "eft_judged" EftJudged,
     "eft_filtered" EftFiltered,
+    "reward_step" RewardStep <Box>,
+    "reward_measured" RewardMeasured <Box>,
+    "self_labelled" SelfLabelled,
+    "reward_chosen" RewardChosen,
     "prompt_written" PromptWritten,
     "prompt_refused" PromptRefused,
     "candidate_sampled" CandidateSampled,

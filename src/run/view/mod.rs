@@ -17,6 +17,7 @@ mod decisions;
 mod parts;
 mod prompts;
 mod repeats;
+mod reward;
 mod round;
 mod stages;
 mod teacher;
@@ -25,6 +26,7 @@ pub use decisions::DecisionView;
 pub use parts::*;
 pub use prompts::{Block, Prompts};
 pub use repeats::Repeats;
+pub use reward::{Labelled, RewardView};
 pub use round::*;
 pub use teacher::TeacherView;
 
@@ -65,6 +67,8 @@ pub struct RunView {
     pub last_pair: Option<PromptId>,
     /// What was asked of a teacher, and what it cost.
     pub teacher: TeacherView,
+    /// The reward model that judges, where one does.
+    pub reward: RewardView,
     pub oddities: Oddities,
     /// Since when nothing could move: paused, or waiting for a human.
     held_since: Option<Stamp>,
@@ -104,6 +108,13 @@ impl RunView {
             Event::EftJudged(_) => self.one_done(at),
             Event::EftFiltered(event) => {
                 self.in_round(event.iteration, |round| round.eft = Some(Arc::new(event.clone())))
+            }
+            Event::RewardStep(event) => self.reward_step(at, event),
+            Event::RewardMeasured(event) => self.reward_measured(event),
+            Event::SelfLabelled(event) => self.self_labelled(event),
+            Event::RewardChosen(event) => {
+                self.reward.chosen = Some(Arc::new(event.clone()));
+                true
             }
             Event::PromptWritten(event) => self.prompt_written(seq, at, event),
             Event::PromptRefused(event) => self.in_round(event.iteration, |round| {

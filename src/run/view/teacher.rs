@@ -126,14 +126,14 @@ impl RunView {
         self.started.as_ref().map_or("self", |started| started.judge.as_str())
     }
 
-    /// Whether scores go from 0 to 5; an intrinsic reward has no bounds.
+    /// Whether scores go from 0 to 5; an intrinsic reward and that of a reward model have no bounds.
     pub fn has_scale(&self) -> bool {
-        self.judge() != "intrinsic"
+        !matches!(self.judge(), "intrinsic" | "reward-model")
     }
 
     /// Whether judgements are texts that somebody wrote.
     pub fn judge_writes(&self) -> bool {
-        !matches!(self.judge(), "expected" | "intrinsic")
+        !matches!(self.judge(), "expected" | "intrinsic" | "reward-model")
     }
 
     /// How the rewards of an iteration's model rank its candidates as those of the model before do.

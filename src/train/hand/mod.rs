@@ -2,7 +2,8 @@
 //!
 //! It computes what [`Llama`](crate::model::llama::Llama) does under automatic differentiation, and is tested against it.
 //! Texts stand one behind the other without padding; buffers live from step to step; nothing is kept that is cheap to
-//! compute again. In reading order: products, the loops between them, a projection, attention, a layer, the head, a pass.
+//! compute again. In reading order: products, the loops between them, a projection, attention, a layer, the head, a pass,
+//! and the pass of a reward model.
 
 pub mod product;
 pub mod lanes;
@@ -13,3 +14,4 @@ pub mod attention;
 pub mod layer;
 pub mod head;
 pub mod pass;
+pub mod reward;

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::model::shape::Shape;
+use crate::model::shape::{SCORE, Shape};
 use crate::model::weights::{Tensor, TensorSource, Weights};
 use crate::train::hand::product::{Into, Matrix, product};
 use crate::train::hand::scratch::Scratch;
@@ -31,7 +31,7 @@ pub struct Place {
     pub embedding: usize,
     pub layers: Vec<LayerPlace>,
     pub norm: usize,
-    /// The embedding once more where it is tied.
+    /// The embedding once more where it is tied; of a reward model its score.
     pub head: usize,
 }
 
@@ -110,6 +110,22 @@ impl Net {
         Some(adapters)
     }
 
+    /// The same layers with a score in place of words. It begins at zero, so that every text is worth the same and the
+    /// first step's loss is ln 2.
+    pub fn into_reward_model(mut self) -> Result<Net> {
+        ensure!(self.adapters.is_none(), "a reward model is trained whole: set lora.rank = 0");
+        ensure!(!self.shape.reward, "it is a reward model already");
+        let words = parameters::of_shape(&self.shape);
+        self.shape.reward = true;
+        let list = parameters::of_shape(&self.shape);
+        self.numbers.truncate(list.len() - 1);
+        let same = words.iter().zip(&list).take(list.len() - 1).all(|(word, other)| word == other);
+        ensure!(same, "the layers of a reward model stand in another order");
+        self.numbers.push(vec![0.0; self.shape.hidden]);
+        self.place = place(&self.shape, &list)?;
+        Ok(self)
+    }
+
     /// A copy of the weights, adapters left out.
     pub fn to_weights(&self) -> Result<Weights> {
         let tensors = parameters::of_shape(&self.shape)
@@ -167,6 +183,10 @@ fn place(shape: &Shape, list: &[Parameter]) -> Result<Place> {
         embedding,
         layers: (0..shape.layers).map(layer).collect::<Result<_>>()?,
         norm: find("model.norm.weight")?,
-        head: if shape.tied { embedding } else { find("lm_head.weight")? },
+        head: match (shape.reward, shape.tied) {
+            (true, _) => find(SCORE)?,
+            (false, true) => embedding,
+            (false, false) => find("lm_head.weight")?,
+        },
     })
 }

@@ -59,18 +59,23 @@ impl Texts {
 }
 
 /// The last hidden states of the picked rows, before and after the final norm.
-struct Last {
-    before: Vec<f32>,
-    inverse: Vec<f32>,
-    after: Vec<f32>,
+pub(super) struct Last {
+    pub(super) before: Vec<f32>,
+    pub(super) inverse: Vec<f32>,
+    pub(super) after: Vec<f32>,
+}
+
+/// What of a text the log-probs of its reply depend on.
+fn read<'a>(sequences: &[&'a Sequence]) -> Vec<(&'a Sequence, usize)> {
+    sequences.iter().map(|&sequence| (sequence, sequence.positions())).collect()
 }
 
 impl Net {
-    fn course(&self, sequences: &[&Sequence], manner: Manner) -> Result<Course<'_>> {
+    /// Of texts whose tokens up to these lengths are read.
+    pub(super) fn course(&self, sequences: &[(&Sequence, usize)], manner: Manner) -> Result<Course<'_>> {
         let mut texts = Vec::with_capacity(sequences.len());
         let mut from = 0;
-        for sequence in sequences {
-            let length = sequence.positions();
+        for &(sequence, length) in sequences {
             let most = self.shape.max_positions;
             ensure!(length <= most, "{length} tokens are more than the model's {most}");
             let beyond = sequence.tokens.iter().find(|&&token| token as usize >= self.shape.vocab);
@@ -99,7 +104,7 @@ impl Net {
         Ok(Course { net: self, texts, cosines, sines, dropout, adapter_dropout })
     }
 
-    fn embed(&self, tokens: &[u32], scratch: &mut Scratch) -> Vec<f32> {
+    pub(super) fn embed(&self, tokens: &[u32], scratch: &mut Scratch) -> Vec<f32> {
         let (table, width) = (&self.numbers[self.place.embedding], self.shape.hidden);
         let mut x = scratch.take(tokens.len() * width);
         for (row, &token) in x.chunks_exact_mut(width).zip(tokens) {
@@ -108,7 +113,7 @@ impl Net {
         x
     }
 
-    fn last(&self, x: &[f32], picked: &[usize], scratch: &mut Scratch) -> Last {
+    pub(super) fn last(&self, x: &[f32], picked: &[usize], scratch: &mut Scratch) -> Last {
         let width = self.shape.hidden;
         let mut before = scratch.take(picked.len() * width);
         for (row, &at) in before.chunks_exact_mut(width).zip(picked) {
@@ -126,13 +131,11 @@ impl Net {
 
     /// Log-probs without a gradient.
     pub fn log_probs(&self, sequences: &[&Sequence]) -> Result<TokenLogProbs> {
-        let course = self.course(sequences, Manner::default())?;
+        self.shape.ensure_it_writes()?;
+        let course = self.course(&read(sequences), Manner::default())?;
         let texts = Texts::new(sequences);
         Ok(self.with_scratch(|scratch| {
-            let mut x = self.embed(&texts.tokens, scratch);
-            for layer in 0..self.shape.layers {
-                course.forward(layer, &mut x, scratch).give_back(scratch);
-            }
+            let x = self.up(&course, &texts.tokens, scratch);
             let last = self.last(&x, &texts.picked, scratch);
             let (flat, _) = self.head(&texts).log_probs(&last.after, false, scratch);
             scratch.give_all([x, last.before, last.inverse, last.after]);
@@ -149,21 +152,11 @@ impl Net {
         derivative: impl FnOnce(&TokenLogProbs) -> TokenLogProbs,
         sum: &mut Numbers,
     ) -> Result<TokenLogProbs> {
-        let course = self.course(sequences, manner)?;
+        self.shape.ensure_it_writes()?;
+        let course = self.course(&read(sequences), manner)?;
         let texts = Texts::new(sequences);
         self.with_scratch(|scratch| {
-            let mut x = self.embed(&texts.tokens, scratch);
-            let mut kept = Vec::with_capacity(self.shape.layers);
-            for layer in 0..self.shape.layers {
-                kept.push(if manner.recompute {
-                    let mut input = scratch.take(x.len());
-                    input.copy_from_slice(&x);
-                    course.forward(layer, &mut x, scratch).give_back(scratch);
-                    Memory::Input(input)
-                } else {
-                    Memory::All(Box::new(course.forward(layer, &mut x, scratch)))
-                });
-            }
+            let (x, kept) = self.up_keeping(&course, &texts.tokens, manner.recompute, scratch);
             let last = self.last(&x, &texts.picked, scratch);
             let head = self.head(&texts);
             let (flat, pieces) = head.log_probs(&last.after, true, scratch);
@@ -171,42 +164,86 @@ impl Net {
             let coefficients = derivative(&log_probs).concat();
             ensure!(coefficients.len() == flat.len(), "{} derivatives for {} tokens", coefficients.len(), flat.len());
             let mut sums = if self.adapters.is_some() { Sums::Adapters(sum) } else { Sums::Base(sum) };
-            let mut by_after = head.gradient(&last.after, &coefficients, pieces, sums.base(self.place.head), scratch);
-            let mut by_before = scratch.zeros(last.before.len());
-            let (before, inverse) = (&last.before, &last.inverse);
-            course.norm_back(self.place.norm, before, inverse, &mut by_after, &mut by_before, &mut sums);
-            // The output of the last layer is needed no more: its gradient takes its place.
-            let mut by_x = x;
-            by_x.fill(0.0);
-            let width = self.shape.hidden;
-            for (row, &at) in by_before.chunks_exact(width).zip(&texts.picked) {
-                by_x[at * width..][..width].copy_from_slice(row);
-            }
-            scratch.give_all([last.before, last.inverse, last.after, by_after, by_before]);
-            for (layer, memory) in kept.into_iter().enumerate().rev() {
-                let kept = match memory {
-                    Memory::All(kept) => *kept,
-                    Memory::Input(mut input) => {
-                        let kept = course.forward(layer, &mut input, scratch);
-                        scratch.give(input);
-                        kept
-                    }
-                };
-                course.backward(layer, kept, &mut by_x, &mut sums, scratch);
-            }
-            if let Some(table) = sums.base(self.place.embedding) {
-                for (row, &token) in by_x.chunks_exact(width).zip(&texts.tokens) {
-                    lanes::add(Arch::new(), &mut table[token as usize * width..][..width], row);
-                }
-            }
-            scratch.give(by_x);
+            let by_after = head.gradient(&last.after, &coefficients, pieces, sums.base(self.place.head), scratch);
+            self.down(&course, (&texts.tokens, &texts.picked), (x, kept, last, by_after), &mut sums, scratch);
             Ok(log_probs)
         })
+    }
+
+    /// The hidden states after all layers, nothing kept.
+    pub(super) fn up(&self, course: &Course<'_>, tokens: &[u32], scratch: &mut Scratch) -> Vec<f32> {
+        let mut x = self.embed(tokens, scratch);
+        for layer in 0..self.shape.layers {
+            course.forward(layer, &mut x, scratch).give_back(scratch);
+        }
+        x
+    }
+
+    /// The same, with what the way back needs.
+    pub(super) fn up_keeping(
+        &self,
+        course: &Course<'_>,
+        tokens: &[u32],
+        recompute: bool,
+        scratch: &mut Scratch,
+    ) -> (Vec<f32>, Vec<Memory>) {
+        let mut x = self.embed(tokens, scratch);
+        let mut kept = Vec::with_capacity(self.shape.layers);
+        for layer in 0..self.shape.layers {
+            kept.push(if recompute {
+                let mut input = scratch.take(x.len());
+                input.copy_from_slice(&x);
+                course.forward(layer, &mut x, scratch).give_back(scratch);
+                Memory::Input(input)
+            } else {
+                Memory::All(Box::new(course.forward(layer, &mut x, scratch)))
+            });
+        }
+        (x, kept)
+    }
+
+    /// From the gradient at the picked rows after the final norm back to all weights below it.
+    pub(super) fn down(
+        &self,
+        course: &Course<'_>,
+        (tokens, picked): (&[u32], &[usize]),
+        (x, kept, last, mut by_after): (Vec<f32>, Vec<Memory>, Last, Vec<f32>),
+        sums: &mut Sums<'_>,
+        scratch: &mut Scratch,
+    ) {
+        let mut by_before = scratch.zeros(last.before.len());
+        let (before, inverse) = (&last.before, &last.inverse);
+        course.norm_back(self.place.norm, before, inverse, &mut by_after, &mut by_before, sums);
+        // The output of the last layer is needed no more: its gradient takes its place.
+        let mut by_x = x;
+        by_x.fill(0.0);
+        let width = self.shape.hidden;
+        for (row, &at) in by_before.chunks_exact(width).zip(picked) {
+            by_x[at * width..][..width].copy_from_slice(row);
+        }
+        scratch.give_all([last.before, last.inverse, last.after, by_after, by_before]);
+        for (layer, memory) in kept.into_iter().enumerate().rev() {
+            let kept = match memory {
+                Memory::All(kept) => *kept,
+                Memory::Input(mut input) => {
+                    let kept = course.forward(layer, &mut input, scratch);
+                    scratch.give(input);
+                    kept
+                }
+            };
+            course.backward(layer, kept, &mut by_x, sums, scratch);
+        }
+        if let Some(table) = sums.base(self.place.embedding) {
+            for (row, &token) in by_x.chunks_exact(width).zip(tokens) {
+                lanes::add(Arch::new(), &mut table[token as usize * width..][..width], row);
+            }
+        }
+        scratch.give(by_x);
     }
 }
 
 /// What is remembered of a layer.
-enum Memory {
+pub(super) enum Memory {
     All(Box<Kept>),
     Input(Vec<f32>),
 }

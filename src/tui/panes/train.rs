@@ -35,7 +35,9 @@ fn models(curves: &Curves) -> Vec<Model> {
 /// The model that is shown.
 pub fn model(app: &App) -> Option<Model> {
     let found = models(&app.view().curves);
-    app.train.model.filter(|model| found.contains(model)).or(found.last().copied())
+    let now = app.view().stage().filter(|span| span.stage.trains()).map(|span| span.model);
+    let is_there = |model: &Model| found.contains(model);
+    app.train.model.filter(is_there).or(now.filter(is_there)).or(found.last().copied())
 }
 
 /// What this model has, in the order of `Signal::ALL`. Learning rate and memory stand last: they are looked at least.
@@ -143,7 +145,7 @@ fn one(frame: &mut Frame, area: Rect, app: &App, model: Model, signal: Signal, f
     let mut curves = vec![Curve { series, role: Role::Chosen, second: false }];
     curves.extend(other.map(|series| Curve { series, role: Role::Rejected, second: true }));
     let y = matches!(signal, Signal::RewardAccuracy | Signal::HeldOutAccuracy).then_some((0.0, 1.0));
-    let guide = (signal == Signal::DpoLoss).then_some(std::f64::consts::LN_2);
+    let guide = matches!(signal, Signal::DpoLoss | Signal::RewardLoss).then_some(std::f64::consts::LN_2);
     chart(frame, inside, &app.theme, &Chart { curves, x: range(app, model), y, guide }, look, app.zone);
 }
 

@@ -9,13 +9,20 @@ use super::*;
 
 impl Teller {
     pub(super) fn opening(&mut self) {
-        let Plot { name, iterations, prompts, steps, seed, .. } = self.plot.clone();
+        let Plot { name, iterations, prompts, steps, seed, ser, .. } = self.plot.clone();
         let prompts64 = u64::from(prompts);
         let mut plan = vec![
             Planned { iteration: 0, stage: Stage::Baseline, model: Model::Baseline, total: steps / 2 },
             Planned { iteration: 0, stage: Stage::Eft, model: Model::Baseline, total: 40 },
             Planned { iteration: 0, stage: Stage::Sft, model: Model::M(1), total: steps / 2 },
         ];
+        let loops = if ser { 0..4 } else { 0..0 };
+        plan.extend(loops.map(|number| Planned {
+            iteration: 0,
+            stage: Stage::Reward,
+            model: Model::Reward(number),
+            total: 20 + 20 * u64::from(number),
+        }));
         for iteration in 1..=iterations {
             let (acting, made) = (Model::M(iteration), Model::M(iteration + 1));
             for (stage, model, total) in [
@@ -31,14 +38,14 @@ impl Teller {
             }
         }
         let started = RunStarted {
-            recipe: "self".into(),
+            recipe: if ser { "ser" } else { "self" }.into(),
             name: name.into(),
             program: "selfreward 0.1.0".into(),
             config: serde_json::json!({"seed": seed, "dpo": {"beta": 0.1, "lr": 5e-6}, "judge": {"samples": 3}}),
             config_hash: "0".repeat(64),
             seed,
             policy: "rehearsal".into(),
-            judge: "self".into(),
+            judge: if ser { "reward-model" } else { "self" }.into(),
             iterations,
             data: Vec::new(),
             plan,
@@ -93,6 +100,9 @@ impl Teller {
         );
         self.finish(0, Stage::Eft, Model::Baseline, 40);
         self.sft(Stage::Sft, Model::M(1))?;
+        if self.plot.ser {
+            self.reward_loops()?;
+        }
         self.eval(0, Model::M(1))
     }
 
@@ -467,7 +477,7 @@ impl Teller {
         }
         let made = match model {
             Model::Baseline => 0,
-            Model::M(number) => number,
+            Model::M(number) | Model::Reward(number) => number,
         };
         let lost = if self.ill(Illness::Unparsed, iteration) && iteration >= 2 { 62 } else { 1 };
         let better = 0.56 + 0.04 * f64::from(made);

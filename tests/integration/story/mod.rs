@@ -17,6 +17,7 @@ use selfreward::run::number::Num;
 use selfreward::run::view::RunView;
 
 mod acts;
+mod reward;
 mod words;
 
 /// What is wrong with a run.
@@ -54,6 +55,8 @@ pub struct Plot {
     pub until: Option<(u32, Stage, f64)>,
     /// Humans decide the queue of every gate that is passed.
     pub decided: bool,
+    /// A reward model judges, and teaches itself.
+    pub ser: bool,
 }
 
 impl Default for Plot {
@@ -67,6 +70,7 @@ impl Default for Plot {
             seed: 7,
             until: None,
             decided: true,
+            ser: false,
         }
     }
 }
@@ -90,6 +94,8 @@ pub fn shelf() -> Vec<(&'static str, Plot)> {
         ("hot", Plot { illness: Illness::HotDpo, until: Some((1, Stage::Dpo, 0.9)), ..plot() }),
         ("nan", Plot { illness: Illness::Nan, until: Some((1, Stage::Dpo, 0.9)), ..plot() }),
         ("collapse", Plot { illness: Illness::Collapse, ..plot() }),
+        ("loops", Plot { ser: true, until: Some((0, Stage::Reward, 0.6)), ..plot() }),
+        ("rewarded", Plot { ser: true, until: Some((1, Stage::Prompts, 0.5)), ..plot() }),
         ("hostile", Plot { illness: Illness::Hostile, until: Some((1, Stage::Check, 0.0)), ..plot() }),
     ]);
     shelf

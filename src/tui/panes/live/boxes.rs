@@ -13,7 +13,7 @@ use crate::tui::app::App;
 use crate::tui::chart::{Chart, Curve, draw as chart, trend, value};
 use crate::tui::figures::{bytes, count, fit, left, number, one_line, percent, points, right, visible};
 use crate::tui::panes::coming;
-use crate::tui::panes::live::{Pane, strips::bar};
+use crate::tui::panes::live::{Pane, reward, strips::bar};
 use crate::tui::screen::{boxed, empty, lines, title};
 use crate::tui::theme::Role;
 
@@ -36,8 +36,13 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App, pane: Pane, focused: bool)
 
 /// The model in training, or the one trained last, and the curve that matters for it.
 fn learning(view: &RunView) -> Option<(Model, Signal)> {
-    let last = view.stages.iter().rev().find(|span| matches!(span.stage, Stage::Baseline | Stage::Sft | Stage::Dpo))?;
-    Some((last.model, if last.stage == Stage::Dpo { Signal::DpoLoss } else { Signal::SftLoss }))
+    let last = view.stages.iter().rev().find(|span| span.stage.trains() && span.total > 0)?;
+    let signal = match last.stage {
+        Stage::Dpo => Signal::DpoLoss,
+        Stage::Reward => Signal::RewardLoss,
+        _ => Signal::SftLoss,
+    };
+    Some((last.model, signal))
 }
 
 fn loss(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
@@ -48,9 +53,14 @@ fn loss(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
     one_chart(frame, area, app, focused, &format!("{} {model}", signal.label()), model, &[signal]);
 }
 
+/// Whether this curve has begun.
+fn has(app: &App, model: Model, signal: Signal) -> bool {
+    app.view().curves.get(model, signal).is_some()
+}
+
 fn curves(frame: &mut Frame, area: Rect, app: &App, focused: bool, title: &str, signals: &[Signal]) {
     match learning(app.view()) {
-        Some((model, Signal::DpoLoss)) => {
+        Some((model, Signal::DpoLoss | Signal::RewardLoss)) if signals.iter().any(|&s| has(app, model, s)) => {
             one_chart(frame, area, app, focused, &format!("{title} {model}"), model, signals);
         }
         _ => {
@@ -88,7 +98,7 @@ fn one_chart(frame: &mut Frame, area: Rect, app: &App, focused: bool, name: &str
     };
     let title = title(area.width, &titles);
     let inside = boxed(frame, area, app, &title, focused);
-    let guide = matches!(signals, [Signal::DpoLoss]).then_some(std::f64::consts::LN_2);
+    let guide = matches!(signals, [Signal::DpoLoss | Signal::RewardLoss]).then_some(std::f64::consts::LN_2);
     let drawn = Chart {
         curves: found
             .iter()
@@ -111,11 +121,11 @@ fn agreement(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
     let inside = boxed(frame, area, app, &title(area.width, &titles), focused);
     let view = app.view();
     let found: Vec<_> = view.models.iter().filter_map(|model| Some((model.model, model.evaluated.as_ref()?))).collect();
-    if found.is_empty() {
+    let width = usize::from(inside.width);
+    let mut all = reward::loops(app, width);
+    if found.is_empty() && all.is_empty() {
         return empty(frame, inside, app, "Measured after each model is made; ties count one half.");
     }
-    let width = usize::from(inside.width);
-    let mut all = vec![];
     let share = |part: u32, of: u32| percent(f64::from(part) / f64::from(of.max(1)));
     let beside = |agreement: &Agreement| {
         let unparsed = share(agreement.unparsed, agreement.responses);
@@ -156,7 +166,8 @@ fn agreement(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
             all.push(Line::from(Span::styled(fit(&format!("     {says}"), width), app.theme.style(role))));
         }
     }
-    let pairs = found.last().map_or(0, |found| found.1.1.agreement.pairs);
+    let measured = view.reward.measured.last().map_or(0, |measured| measured.agreement.pairs);
+    let pairs = found.last().map_or(measured, |found| found.1.1.agreement.pairs);
     let note = format!("{pairs} pairs, ties count half, 95% interval");
     for piece in crate::tui::figures::wrap(&note, width.saturating_sub(2)) {
         all.push(Line::from(Span::styled(format!(" {piece}"), app.theme.style(Role::Dim))));

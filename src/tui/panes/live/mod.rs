@@ -12,6 +12,7 @@ use crate::tui::panes::train;
 
 mod boxes;
 mod compact;
+mod reward;
 pub mod strips;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

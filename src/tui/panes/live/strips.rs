@@ -59,6 +59,8 @@ fn plan(view: &RunView) -> Vec<Planned> {
 fn step(view: &RunView, planned: &Planned, wide: bool) -> (String, Role) {
     let name = if planned.stage == Stage::Eval && planned.model == Model::Baseline {
         "eval SFT".to_string()
+    } else if planned.stage == Stage::Reward {
+        planned.model.to_string()
     } else {
         planned.stage.name().to_string()
     };

@@ -1,0 +1,113 @@
+//! A reward model that is trained inside a run, and teaches itself: its steps, the labels that it gives, what each loop measured.
+//!
+//! Payloads of `Event`; each field is documented in `runs/README.md`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::run::ids::Model;
+use crate::run::measures::{Agreement, Calibration};
+use crate::run::number::Num;
+use crate::run::reasons::{Settled, SideOf};
+
+/// One optimiser step of a reward model: -log sigmoid(r_j - r_k), the mean over the step's pairs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RewardStep {
+    pub iteration: u32,
+    /// The reward model being made: `R0` learns from the seed share, `R1`, `R2`, … from labels of the one before too.
+    pub model: Model,
+    pub step: u64,
+    pub of: u64,
+    pub loss: Num,
+    /// Mean rewards of the step's pairs before its update.
+    pub reward_chosen: Num,
+    pub reward_rejected: Num,
+    /// Share of the step's pairs whose chosen reward is higher.
+    pub accuracy: Num,
+    pub grad_norm: Num,
+    pub lr: Num,
+    pub pairs: u32,
+    pub tokens: u64,
+    /// When a number was not finite and the step therefore not applied: its pairs, counted from 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_applied: Vec<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_s: Option<Num>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+}
+
+/// A reward model labelled the pool of pairs whose human labels it does not know. The next loop learns from what is believed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SelfLabelled {
+    pub iteration: u32,
+    /// Who labelled.
+    pub model: Model,
+    /// The loop that learns from these labels, from 1.
+    #[serde(rename = "loop")]
+    pub number: u32,
+    /// Pairs in the pool.
+    pub pool: u32,
+    /// The labels that are believed, earlier ones that stay included.
+    pub labels: Vec<SelfLabel>,
+    /// Of these the ones that were not believed before.
+    pub new: u32,
+    /// How many of them stand the other way round than people put the pair. Counted afterwards, for the reader: nothing in a run is
+    /// decided by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flipped: Option<u32>,
+}
+
+/// One label that a reward model gave itself.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SelfLabel {
+    /// The pair's place in the pool.
+    pub pair: u32,
+    /// Which of the two answers, by where it stands; their order says nothing.
+    pub better: SideOf,
+    /// The reward of the first answer.
+    pub first: Num,
+    /// The reward of the second answer.
+    pub second: Num,
+}
+
+/// What a reward model is worth on held-out human rankings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RewardMeasured {
+    pub iteration: u32,
+    pub model: Model,
+    /// The loop, from 0.
+    #[serde(rename = "loop")]
+    pub number: u32,
+    /// Pairs with people's labels that it learnt from.
+    pub human: u32,
+    /// Pairs with labels of the reward model before that it learnt from.
+    pub own: u32,
+    /// Accuracy on the half of the held-out sets by which a loop is chosen, equal rewards counting half.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deciding: Option<f64>,
+    /// Pairs in that half.
+    pub deciding_pairs: u32,
+    /// On the other half, by which nothing is chosen.
+    pub agreement: Agreement,
+    /// Mean of -log sigmoid(r_j - r_k) there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<f64>,
+    /// Whether it is as sure as it is right, there.
+    pub calibration: Calibration,
+}
+
+/// The loops have ended, and one of them counts: its model judges the candidates of every iteration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RewardChosen {
+    pub iteration: u32,
+    /// The model that judges.
+    pub model: Model,
+    /// Its loop, from 0.
+    #[serde(rename = "loop")]
+    pub number: u32,
+    /// Loops after the first training.
+    pub loops: u32,
+    /// Why there was no further loop.
+    pub why: Settled,
+}
