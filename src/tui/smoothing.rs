@@ -66,28 +66,35 @@ pub fn extent<'a>(series: impl IntoIterator<Item = &'a Series>, x: XAxis) -> Opt
     .reduce(|(a, b), (low, high)| (a.min(low), b.max(high)))
 }
 
-/// Points of a series with their smoothed values: exponential, weighted by the number of points that each span stands for.
+/// Spans with their smoothed values: exponential, weighted by the number of points that each span stands for.
+fn levels<'a>(series: &'a Series, look: &Look) -> impl Iterator<Item = (&'a Span, Option<f64>)> {
+    let smoothing = look.smoothing.clamp(0.0, 0.99);
+    let mut level: Option<f64> = None;
+    // Most spans stand for as many points as the one before: a power is dear where every chart of a screen asks for a thousand.
+    let mut known = (1, smoothing);
+    series.spans().iter().map(move |span| {
+        let mean = span.mean();
+        if let Some(mean) = mean {
+            if known.0 != span.finite {
+                known = (span.finite, smoothing.powf(f64::from(span.finite)));
+            }
+            level = Some(level.map_or(mean, |level| level * known.1 + mean * (1.0 - known.1)));
+        }
+        // What was broken has no value: the smoothed level stays for later, and is not drawn here.
+        (span, mean.and(level))
+    })
+}
+
+/// Points of a series with their smoothed values.
 pub fn smoothed(series: &Series, look: &Look) -> Vec<(f64, Span, Option<f64>)> {
     let start = series.spans().front().map_or(0, |span| span.at);
-    let mut level: Option<f64> = None;
-    series
-        .spans()
-        .iter()
-        .map(|span| {
-            if let Some(mean) = span.mean() {
-                let keep = look.smoothing.clamp(0.0, 0.99).powf(f64::from(span.finite));
-                level = Some(level.map_or(mean, |level| level * keep + mean * (1.0 - keep)));
-            }
-            // What was broken has no value: the smoothed level stays for later, and is not drawn here.
-            (place(span, look.x, start), *span, span.mean().and(level))
-        })
-        .collect()
+    levels(series, look).map(|(span, level)| (place(span, look.x, start), *span, level)).collect()
 }
 
 /// The last smoothed value, or the one at the cursor.
 pub fn value(series: &Series, look: &Look) -> Option<f64> {
+    let Some(cursor) = look.cursor else { return levels(series, look).filter_map(|(_, level)| level).last() };
     let points = smoothed(series, look);
-    let Some(cursor) = look.cursor else { return points.iter().rev().find_map(|point| point.2) };
     let (first, last) = (points.first()?.0, points.last()?.0);
     let wanted = first + (last - first) * cursor;
     points
