@@ -55,10 +55,8 @@ impl Engine {
         self.hold(model)?;
         if self.recorder.view.reward.of_loop(number).is_none() {
             let sets: Vec<Ranking> = self.materials.held_out.clone();
-            let items = sets.iter().flat_map(|set| {
-                set.responses.iter().map(|row| Example { prompt: set.prompt.clone(), reply: row.text.clone() })
-            });
-            let Some(rewards) = self.rewards(&items.collect::<Vec<_>>())? else { return Ok(Flow::Stop) };
+            let items: Vec<Example> = sets.iter().flat_map(answers).collect();
+            let Some(rewards) = self.rewards(&items)? else { return Ok(Flow::Stop) };
             let measured = self.measured(number, (human, own), &sets, &rewards);
             self.recorder.record(measured)?;
         }
@@ -95,12 +93,7 @@ impl Engine {
             .map(|set| {
                 let (own, after) = rest.split_at(set.responses.len());
                 rest = after;
-                let both = own.iter().zip(&set.responses);
-                both.map(|(reward, row)| Response {
-                    judge: reward.is_finite().then_some(*reward),
-                    rank: Some(row.rank),
-                })
-                .collect()
+                responses(set, own)
             })
             .collect();
         let (deciding, reported) = halves(sets, scored);
@@ -187,25 +180,25 @@ impl Engine {
         let sets = self.materials.held_out.clone();
         let mut scored = Vec::with_capacity(sets.len());
         for set in &sets {
-            let items: Vec<Example> = set
-                .responses
-                .iter()
-                .map(|row| Example { prompt: set.prompt.clone(), reply: row.text.clone() })
-                .collect();
+            let items: Vec<Example> = answers(set).collect();
             let Some(rewards) = self.rewards(&items)? else { return Ok(Flow::Stop) };
-            let both = rewards.into_iter().zip(&set.responses);
-            scored.push(
-                both.map(|(reward, row)| Response {
-                    judge: reward.is_finite().then_some(reward),
-                    rank: Some(row.rank),
-                })
-                .collect(),
-            );
+            scored.push(responses(set, &rewards));
         }
         let top_score = f64::INFINITY;
         self.compare_by(iteration, REWARD_MODEL.into(), "human", &scored, top_score)?;
         Ok(Flow::Go)
     }
+}
+
+/// What people ranked, as texts to be rewarded.
+fn answers(set: &Ranking) -> impl Iterator<Item = Example> {
+    set.responses.iter().map(|row| Example { prompt: set.prompt.clone(), reply: row.text.clone() })
+}
+
+/// People's ranks beside these rewards; what is no number is no score.
+fn responses(set: &Ranking, rewards: &[f64]) -> Vec<Response> {
+    let both = rewards.iter().zip(&set.responses);
+    both.map(|(reward, row)| Response { judge: reward.is_finite().then_some(*reward), rank: Some(row.rank) }).collect()
 }
 
 /// The held-out sets by which a loop is chosen, and those on which it is reported: by content, half of the prompts each.
