@@ -76,6 +76,22 @@ impl LlamaPolicy {
     fn model(&self) -> Result<&Model> {
         self.model.as_ref().context("no model has been loaded")
     }
+
+    /// Asks something of whole dialogues, of the weights as they are: those of the lesson under way, else the model's.
+    fn ask<T>(
+        &self,
+        items: &[Example],
+        ask: impl FnOnce(&Student, &[&Sequence], &Workers, usize) -> Result<T>,
+    ) -> Result<T> {
+        let model = self.model()?;
+        let (student, workers) = match &self.course {
+            Some(course) => (course.pupil().student()?, &course.pupil().workers),
+            None => model.weights()?,
+        };
+        let sequences = lesson::sequences(&model.tokenizer, items, model.shape.max_positions)?;
+        let rows: Vec<&Sequence> = sequences.iter().collect();
+        ask(student, &rows, workers, lesson::most_positions(&model.shape))
+    }
 }
 
 impl Model {
@@ -183,35 +199,12 @@ impl Policy for LlamaPolicy {
     }
 
     fn log_probs(&mut self, items: &[Example]) -> Result<Vec<LogProb>> {
-        let model = self.model()?;
-        let most = model.shape.max_positions;
-        let sequences = items
-            .iter()
-            .map(|item| lesson::sequence(&model.tokenizer, item, most))
-            .collect::<Result<Vec<Sequence>>>()?;
-        let scored = match &self.course {
-            Some(course) => {
-                let (pupil, rows): (_, Vec<&Sequence>) = (course.pupil(), sequences.iter().collect());
-                log_probs::log_probs(pupil.student()?, &rows, &pupil.workers, lesson::most_positions(&model.shape))?
-            }
-            None => model.log_probs(&sequences)?,
-        };
+        let scored = self.ask(items, log_probs::log_probs)?;
         Ok(scored.iter().map(|own| LogProb { sum: log_probs::sum(own), tokens: own.len() as u32 }).collect())
     }
 
     fn rewards(&mut self, items: &[Example]) -> Result<Vec<f64>> {
-        let model = self.model()?;
-        let most = model.shape.max_positions;
-        let rows = items
-            .iter()
-            .map(|item| lesson::sequence(&model.tokenizer, item, most))
-            .collect::<Result<Vec<Sequence>>>()?;
-        let rows: Vec<&Sequence> = rows.iter().collect();
-        let (student, workers) = match &self.course {
-            Some(course) => (course.pupil().student()?, &course.pupil().workers),
-            None => model.weights()?,
-        };
-        reward::rewards(student, &rows, workers, lesson::most_positions(&model.shape))
+        self.ask(items, reward::rewards)
     }
 
     fn begin(&mut self, lesson: Lesson, from: Option<(&Path, u64)>) -> Result<u64> {

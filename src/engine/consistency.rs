@@ -6,8 +6,8 @@
 use anyhow::{Context, Result};
 
 use crate::engine::drive::Engine;
-use crate::engine::intrinsic_judge::{LOT, example, questions};
 use crate::engine::policy::{Example, Flow, JudgeAsk, log_prob_of_each};
+use crate::engine::questions::{LOT, example, questions};
 use crate::engine::settings::DpoSettings;
 use crate::engine::teaching::lessons::Second;
 use crate::run::ids::Model;

@@ -6,12 +6,12 @@
 use anyhow::Result;
 
 use crate::engine::policy::{Example, Flow, Judge, JudgeAsk, Judgement, LogProb, Policy, Seat, log_prob_of_each};
+use crate::engine::questions::judge_in_lots;
 use crate::recipe::judge::{judge_prompt, judgement_text};
 use crate::recipe::score::{HIGHEST, LOWEST};
-use crate::run::reasons::Unscored;
 use crate::text::template::Template;
 
-/// Answers judged at once: between two lots a pause or a stop is heard.
+/// Answers judged at once: each is asked about with every score.
 const LOT: usize = 8;
 
 /// Judges by the likelihood of score lines.
@@ -31,40 +31,17 @@ impl Judge for ExpectedJudge {
     }
 
     fn judge(&mut self, policy: &mut dyn Policy, asks: &[JudgeAsk], seat: &mut dyn Seat<Judgement>) -> Result<Flow> {
-        // Samples of one answer stand one behind the other and read the same text: they are one question.
-        let mut from = 0;
-        while from < asks.len() {
-            let mut lot: Vec<std::ops::Range<usize>> = Vec::new();
-            while lot.len() < LOT && from < asks.len() {
-                let same = |other: &&JudgeAsk| {
-                    (&other.prompt, &other.answer, other.seed)
-                        == (&asks[from].prompt, &asks[from].answer, asks[from].seed)
-                };
-                let to = from + asks[from..].iter().take_while(same).count();
-                lot.push(from..to);
-                from = to;
-            }
+        judge_in_lots(asks, LOT, seat, |lot| {
             let mut items = Vec::new();
-            for range in &lot {
-                let ask = &asks[range.start];
+            for ask in lot {
                 let prompt = judge_prompt(&self.template, &ask.prompt, &ask.answer, ask.seed)?.text;
                 items.extend(scores().map(|score| Example {
                     prompt: prompt.clone(),
                     reply: judgement_text("", f64::from(score)).trim_start().to_owned(),
                 }));
             }
-            let scored = log_prob_of_each(policy, &items)?;
-            let each = scores().count();
-            for (range, scored) in lot.into_iter().zip(scored.chunks_exact(each)) {
-                let judgement = judgement(scored);
-                for at in range {
-                    if seat.finished(at, judgement.clone())? == Flow::Stop {
-                        return Ok(Flow::Stop);
-                    }
-                }
-            }
-        }
-        Ok(Flow::Go)
+            Ok(log_prob_of_each(policy, &items)?.chunks_exact(scores().count()).map(judgement).collect())
+        })
     }
 }
 
@@ -80,13 +57,7 @@ fn judgement(scored: &[LogProb]) -> Judgement {
     let shares: Vec<f64> = weights.iter().map(|weight| weight / total).collect();
     let mean: f64 = scores().zip(&shares).map(|(score, share)| f64::from(score) * share).sum();
     let words: Vec<String> = scores().zip(&shares).map(|(score, share)| format!("{score}: {share:.4}")).collect();
-    Judgement {
-        reply: words.join(", "),
-        score: if mean.is_finite() { Ok(mean) } else { Err(Unscored::NotANumber) },
-        span: None,
-        truncated: false,
-        contradicts: false,
-    }
+    Judgement::of_number(words.join(", "), mean)
 }
 
 #[cfg(test)]

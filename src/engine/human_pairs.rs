@@ -3,6 +3,8 @@
 //! What people said of the pool's pairs is locked away here: it can be counted against labels that were given already, and is given to
 //! nobody.
 
+use std::collections::BTreeSet;
+
 use crate::engine::materials::Ranking;
 use crate::engine::policy::Example;
 use crate::recipe::ser::{seed_share, stands_first};
@@ -40,14 +42,10 @@ impl HumanPairs {
     /// Every two responses of unequal rank are a pair. A prompt's pairs stand together, in the seed or in the pool: else the pool would
     /// hold answers that people have judged.
     pub fn of(sets: &[Ranking], share: f64, seed: u64) -> HumanPairs {
-        let mut prompts: Vec<&str> = sets.iter().map(|set| set.prompt.as_str()).collect();
-        prompts.sort_unstable();
-        prompts.dedup();
-        let chosen = seed_share(&prompts, share, seed);
-        let in_seed = |prompt: &str| prompts.binary_search(&prompt).is_ok_and(|at| chosen[at]);
+        let drawn = drawn(sets, share, seed);
         let mut pairs = HumanPairs::default();
         for set in sets {
-            let seeds = in_seed(&set.prompt);
+            let seeds = drawn.contains(set.prompt.as_str());
             for (at, a) in set.responses.iter().enumerate() {
                 for b in &set.responses[at + 1..] {
                     if a.rank == b.rank || a.text == b.text {
@@ -75,6 +73,14 @@ impl HumanPairs {
             labels.iter().zip(&self.hidden).filter(|(label, people)| label.is_some_and(|label| label != **people));
         against.count() as u32
     }
+}
+
+/// The prompts of this share, drawn by content: the same ones in whatever order and however often they stand.
+pub fn drawn(sets: &[Ranking], share: f64, seed: u64) -> BTreeSet<&str> {
+    let prompts: BTreeSet<&str> = sets.iter().map(|set| set.prompt.as_str()).collect();
+    let prompts: Vec<&str> = prompts.into_iter().collect();
+    let chosen = seed_share(&prompts, share, seed);
+    prompts.into_iter().zip(chosen).filter_map(|(prompt, chosen)| chosen.then_some(prompt)).collect()
 }
 
 #[cfg(test)]

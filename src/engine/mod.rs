@@ -22,6 +22,7 @@ pub mod materials;
 pub mod overrides;
 pub mod plan;
 pub mod policy;
+mod questions;
 pub mod recorder;
 mod reward;
 pub mod reward_judge;

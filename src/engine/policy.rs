@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Result, bail, ensure};
 
 use crate::run::event::{Event, FaultKind, Finish};
-use crate::run::reasons::{Ended, Scored};
+use crate::run::reasons::{Ended, Scored, Unscored};
 use crate::run::view::RunView;
 
 /// Whether to go on. A pause is waited out inside the seat; `Stop` means: leave now, in good order.
@@ -311,6 +311,14 @@ pub struct Judgement {
     pub span: Option<(u32, u32)>,
     pub truncated: bool,
     pub contradicts: bool,
+}
+
+impl Judgement {
+    /// Of a judge that says a number and nothing else; what is no finite number is no score.
+    pub fn of_number(reply: String, number: f64) -> Judgement {
+        let score = if number.is_finite() { Ok(number) } else { Err(Unscored::NotANumber) };
+        Judgement { reply, score, span: None, truncated: false, contradicts: false }
+    }
 }
 
 /// Somebody who scores answers. It gets the policy to borrow, and may ignore it.

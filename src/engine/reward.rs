@@ -6,14 +6,14 @@
 use anyhow::{Context, Result};
 
 use crate::engine::drive::Engine;
-use crate::engine::human_pairs::HumanPairs;
+use crate::engine::human_pairs::{HumanPairs, drawn};
 use crate::engine::learning::Training;
 use crate::engine::materials::Ranking;
 use crate::engine::policy::{Example, Flow, Lesson, Ranked};
 use crate::engine::reward_judge::{REWARD_MODEL, reward_of_each};
 use crate::recipe::agreement::{AgreementSettings, Response, agreement};
 use crate::recipe::seeds::Seed;
-use crate::recipe::ser::{self, SerSettings, seed_share};
+use crate::recipe::ser::{self, SerSettings};
 use crate::run::event::*;
 use crate::run::ids::{Model, Stage};
 use crate::run::number::Num;
@@ -203,14 +203,10 @@ fn responses(set: &Ranking, rewards: &[f64]) -> Vec<Response> {
 
 /// The held-out sets by which a loop is chosen, and those on which it is reported: by content, half of the prompts each.
 fn halves(sets: &[Ranking], scored: Vec<Vec<Response>>) -> (Vec<Vec<Response>>, Vec<Vec<Response>>) {
-    let mut prompts: Vec<&str> = sets.iter().map(|set| set.prompt.as_str()).collect();
-    prompts.sort_unstable();
-    prompts.dedup();
-    let first = seed_share(&prompts, 0.5, HALVES);
+    let first = drawn(sets, 0.5, HALVES);
     let (mut deciding, mut reported) = (Vec::new(), Vec::new());
     for (set, responses) in sets.iter().zip(scored) {
-        let decides = prompts.binary_search(&set.prompt.as_str()).is_ok_and(|at| first[at]);
-        if decides { deciding.push(responses) } else { reported.push(responses) }
+        if first.contains(set.prompt.as_str()) { deciding.push(responses) } else { reported.push(responses) }
     }
     (deciding, reported)
 }

@@ -6,9 +6,8 @@
 
 use anyhow::{Result, ensure};
 
-use crate::engine::intrinsic_judge::{LOT, example, questions};
 use crate::engine::policy::{Example, Flow, Judge, JudgeAsk, Judgement, Policy, Seat};
-use crate::run::reasons::Unscored;
+use crate::engine::questions::{LOT, example, judge_in_lots};
 
 /// The name under which its scores stand in the journal.
 pub const REWARD_MODEL: &str = "reward-model";
@@ -22,18 +21,10 @@ impl Judge for RewardJudge {
     }
 
     fn judge(&mut self, policy: &mut dyn Policy, asks: &[JudgeAsk], seat: &mut dyn Seat<Judgement>) -> Result<Flow> {
-        for lot in questions(asks).chunks(LOT) {
-            let items: Vec<Example> = lot.iter().map(|range| example(&asks[range.start])).collect();
-            for (range, reward) in lot.iter().zip(reward_of_each(policy, &items)?) {
-                let judgement = judgement(reward);
-                for at in range.clone() {
-                    if seat.finished(at, judgement.clone())? == Flow::Stop {
-                        return Ok(Flow::Stop);
-                    }
-                }
-            }
-        }
-        Ok(Flow::Go)
+        judge_in_lots(asks, LOT, seat, |lot| {
+            let items: Vec<Example> = lot.iter().copied().map(example).collect();
+            Ok(reward_of_each(policy, &items)?.into_iter().map(judgement).collect())
+        })
     }
 }
 
@@ -45,18 +36,13 @@ pub fn reward_of_each(policy: &mut dyn Policy, answers: &[Example]) -> Result<Ve
 }
 
 fn judgement(reward: f64) -> Judgement {
-    Judgement {
-        reply: format!("reward {reward:.4}"),
-        score: if reward.is_finite() { Ok(reward) } else { Err(Unscored::NotANumber) },
-        span: None,
-        truncated: false,
-        contradicts: false,
-    }
+    Judgement::of_number(format!("reward {reward:.4}"), reward)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::reasons::Unscored;
 
     #[test]
     fn a_reward_is_the_score_and_what_is_no_number_is_none() {

@@ -172,7 +172,7 @@ pub fn plan(lesson: Lesson, model: &Model, habits: &Habits) -> Result<Plan> {
     }
 }
 
-fn sequences(tokenizer: &Tokenizer, examples: &[Example], most: usize) -> Result<Vec<Sequence>> {
+pub fn sequences(tokenizer: &Tokenizer, examples: &[Example], most: usize) -> Result<Vec<Sequence>> {
     examples.iter().map(|example| sequence(tokenizer, example, most)).collect()
 }
 
@@ -233,48 +233,46 @@ pub fn most_positions(shape: &Shape) -> usize {
     (ACTIVATION_BYTES / (4 * a_layer * shape.layers)).clamp(128, 1 << 16)
 }
 
-fn answers_settings(settings: &SftSettings, shape: &Shape, seed: u64) -> LessonSettings {
+/// How one lesson of this shape is taught, before the user's habits.
+fn lesson_settings(
+    optimizer: OptimizerSettings,
+    schedule: Schedule,
+    (batch, epochs): (u32, u32),
+    dropout: f64,
+    shape: &Shape,
+    seed: u64,
+) -> LessonSettings {
     LessonSettings {
-        optimizer: optimizer(settings.optimizer, settings.weight_decay, settings.clip),
-        schedule: schedule(settings.schedule, settings.lr, settings.lr_end, settings.warmup),
-        batch: settings.batch as usize,
-        epochs: settings.epochs,
+        optimizer,
+        schedule,
+        batch: batch as usize,
+        epochs,
         most_positions: most_positions(shape),
-        dropout: settings.dropout,
+        dropout,
         adapter_dropout: 0.0,
         recompute: false,
         seed,
     }
 }
 
+fn answers_settings(settings: &SftSettings, shape: &Shape, seed: u64) -> LessonSettings {
+    let optimizer = optimizer(settings.optimizer, settings.weight_decay, settings.clip);
+    let schedule = schedule(settings.schedule, settings.lr, settings.lr_end, settings.warmup);
+    lesson_settings(optimizer, schedule, (settings.batch, settings.epochs), settings.dropout, shape, seed)
+}
+
 fn reward_settings(settings: &RewardSettings, shape: &Shape, seed: u64) -> LessonSettings {
-    LessonSettings {
-        optimizer: optimizer(settings.optimizer, settings.weight_decay, settings.clip),
-        schedule: schedule(settings.schedule, settings.lr, settings.lr_end, settings.warmup),
-        batch: settings.batch as usize,
-        epochs: settings.epochs,
-        most_positions: most_positions(shape),
-        dropout: settings.dropout,
-        adapter_dropout: 0.0,
-        recompute: false,
-        seed,
-    }
+    let optimizer = optimizer(settings.optimizer, settings.weight_decay, settings.clip);
+    let schedule = schedule(settings.schedule, settings.lr, settings.lr_end, settings.warmup);
+    lesson_settings(optimizer, schedule, (settings.batch, settings.epochs), settings.dropout, shape, seed)
 }
 
 fn preference_settings(settings: &DpoSettings, shape: &Shape, seed: u64) -> dpo::DpoSettings {
     let DpoSettings { beta, label_smoothing, simpo_margin: margin, .. } = *settings;
+    let optimizer = optimizer(settings.optimizer, settings.weight_decay, settings.clip);
+    let schedule = schedule(settings.schedule, settings.lr, settings.lr_end, settings.warmup);
     dpo::DpoSettings {
-        lesson: LessonSettings {
-            optimizer: optimizer(settings.optimizer, settings.weight_decay, settings.clip),
-            schedule: schedule(settings.schedule, settings.lr, settings.lr_end, settings.warmup),
-            batch: settings.batch as usize,
-            epochs: settings.epochs,
-            most_positions: most_positions(shape),
-            dropout: settings.dropout,
-            adapter_dropout: 0.0,
-            recompute: false,
-            seed,
-        },
+        lesson: lesson_settings(optimizer, schedule, (settings.batch, settings.epochs), settings.dropout, shape, seed),
         loss: match settings.loss {
             Loss::Dpo => PreferenceLoss::Dpo { beta, label_smoothing },
             Loss::LengthNormalised => PreferenceLoss::LengthNormalised { beta, label_smoothing },

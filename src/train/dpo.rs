@@ -281,11 +281,7 @@ fn summarise(outcomes: &[Outcome]) -> PreferenceReport {
         pairs: outcomes.len() as u32,
         reward_chosen: mean(|outcome| outcome.loss.reward_chosen),
         reward_rejected: mean(|outcome| outcome.loss.reward_rejected),
-        accuracy: mean(|outcome| match outcome.loss.reward_chosen.partial_cmp(&outcome.loss.reward_rejected) {
-            Some(std::cmp::Ordering::Greater) => 1.0,
-            Some(std::cmp::Ordering::Equal) => 0.5,
-            Some(std::cmp::Ordering::Less) | None => 0.0,
-        }),
+        accuracy: mean(|outcome| losses::agrees(outcome.loss.reward_chosen, outcome.loss.reward_rejected)),
         logp_chosen: mean(|outcome| outcome.log_probs.chosen),
         logp_rejected: mean(|outcome| outcome.log_probs.rejected),
         logp_chosen_per_token: sum(|outcome| outcome.log_probs.chosen) / chosen_tokens,

@@ -115,6 +115,15 @@ pub fn reward(chosen: f64, rejected: f64, label_smoothing: f64) -> PairLoss {
     logistic(chosen, rejected, 0.0, (1.0, 1.0), label_smoothing)
 }
 
+/// Whether the chosen reply has the higher reward: 1 or 0, and a half where both have the same. What is no number agrees with nothing.
+pub fn agrees(chosen: f64, rejected: f64) -> f64 {
+    match chosen.partial_cmp(&rejected) {
+        Some(std::cmp::Ordering::Greater) => 1.0,
+        Some(std::cmp::Ordering::Equal) => 0.5,
+        Some(std::cmp::Ordering::Less) | None => 0.0,
+    }
+}
+
 /// The negative log-likelihood of a reply per token, −πc/|c|: the term that Iterative RPO (arXiv 2404.19733) adds to DPO,
 /// times a weight. Returns it with ∂/∂πc.
 pub fn nll(log_prob: f64, reply_tokens: u32) -> (f64, f64) {

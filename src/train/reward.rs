@@ -84,7 +84,7 @@ impl Reward {
                 pairs: losses.len() as u32,
                 reward_chosen: mean(|loss| loss.reward_chosen),
                 reward_rejected: mean(|loss| loss.reward_rejected),
-                accuracy: mean(|loss| agrees(loss.reward_chosen, loss.reward_rejected)),
+                accuracy: mean(|loss| losses::agrees(loss.reward_chosen, loss.reward_rejected)),
             }),
             batch: chosen,
             broken,
@@ -113,16 +113,8 @@ impl Reward {
         let rows: Vec<&Sequence> = self.held_out.iter().flat_map(|pair| [&pair.chosen, &pair.rejected]).collect();
         let most = self.settings.lesson.most_positions;
         let rewards = rewards(self.pupil.student()?, &rows, &self.pupil.workers, most)?;
-        let right: f64 = rewards.chunks_exact(2).map(|sides| agrees(sides[0], sides[1])).sum();
+        let right: f64 = rewards.chunks_exact(2).map(|sides| losses::agrees(sides[0], sides[1])).sum();
         Ok(Some(right / self.held_out.len() as f64))
-    }
-}
-
-fn agrees(chosen: f64, rejected: f64) -> f64 {
-    match chosen.partial_cmp(&rejected) {
-        Some(std::cmp::Ordering::Greater) => 1.0,
-        Some(std::cmp::Ordering::Equal) => 0.5,
-        Some(std::cmp::Ordering::Less) | None => 0.0,
     }
 }
 
@@ -150,22 +142,5 @@ fn rank(
 /// Rewards of replies in order, in groups of at most so many positions.
 pub fn rewards(student: &Student, rows: &[&Sequence], workers: &Workers, most_positions: usize) -> Result<Vec<f64>> {
     let sizes: Vec<usize> = rows.iter().map(|row| row.reply.end).collect();
-    let dealt = batch::deal(&sizes, workers.count(), most_positions, false);
-    let parts: Vec<(Handle<'_>, Vec<Vec<usize>>)> =
-        dealt.into_iter().map(|groups| (student.handle(), groups)).collect();
-    let done = workers.each(parts, |(handle, groups)| -> Result<Vec<(usize, f64)>> {
-        let mut scored = Vec::new();
-        for group in groups {
-            let own: Vec<&Sequence> = group.iter().map(|&item| rows[item]).collect();
-            scored.extend(group.iter().copied().zip(handle.rewards(&own)?));
-        }
-        Ok(scored)
-    });
-    let mut all = vec![f64::NAN; rows.len()];
-    for part in done {
-        for (item, reward) in part? {
-            all[item] = reward;
-        }
-    }
-    Ok(all)
+    student.each(rows, &sizes, workers, most_positions, |handle, group| handle.rewards(group))
 }

@@ -8,12 +8,13 @@ use burn::tensor::{DType, Device};
 use crate::model::llama::Llama;
 use crate::model::shape::Shape;
 use crate::model::weights::{TensorSource, Weights};
-use crate::train::batch::Sequence;
+use crate::train::batch::{self, Sequence};
 use crate::train::gradient::{self, TokenLogProbs};
 use crate::train::hand::net::Net;
 use crate::train::hand::pass::Manner;
 use crate::train::lora::Adapters;
 use crate::train::parameters::{self, Numbers, Parameter};
+use crate::train::workers::Workers;
 
 /// Weights under training, or only scoring.
 #[derive(Debug)]
@@ -134,6 +135,32 @@ impl Student {
         }
     }
 
+    /// Asks something of every text, in groups of at most so many positions, dealt to all workers; the answers stand in the order of the
+    /// texts.
+    pub fn each<T: Send>(
+        &self,
+        texts: &[&Sequence],
+        sizes: &[usize],
+        workers: &Workers,
+        most_positions: usize,
+        ask: impl Fn(&Handle<'_>, &[&Sequence]) -> Result<Vec<T>> + Sync,
+    ) -> Result<Vec<T>> {
+        let dealt = batch::deal(sizes, workers.count(), most_positions, self.pads());
+        let parts: Vec<(Handle<'_>, Vec<Vec<usize>>)> =
+            dealt.into_iter().map(|groups| (self.handle(), groups)).collect();
+        let done = workers.each(parts, |(handle, groups)| -> Result<Vec<(usize, T)>> {
+            let mut answered = Vec::new();
+            for group in groups {
+                let own: Vec<&Sequence> = group.iter().map(|&at| texts[at]).collect();
+                answered.extend(group.into_iter().zip(ask(&handle, &own)?));
+            }
+            Ok(answered)
+        });
+        let mut all: Vec<(usize, T)> = done.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+        all.sort_by_key(|(at, _)| *at);
+        Ok(all.into_iter().map(|(_, answer)| answer).collect())
+    }
+
     /// Whether rows are padded to equal length when they are computed together.
     pub fn pads(&self) -> bool {
         matches!(self, Student::Graph(_))
@@ -166,9 +193,7 @@ impl Handle<'_> {
     ) -> Result<Vec<f64>> {
         match self {
             Handle::Hand(net) => {
-                if sum.is_empty() {
-                    *sum = net.trained().iter().map(|parameter| vec![0.0; parameter.len()]).collect();
-                }
+                make_room(net, sum);
                 net.reward_gradient(sequences, manner, derivative, sum)
             }
             Handle::Graph(_) => bail!(NO_REWARDS),
@@ -185,9 +210,7 @@ impl Handle<'_> {
     ) -> Result<TokenLogProbs> {
         match self {
             Handle::Hand(net) => {
-                if sum.is_empty() {
-                    *sum = net.trained().iter().map(|parameter| vec![0.0; parameter.len()]).collect();
-                }
+                make_room(net, sum);
                 net.gradient(sequences, manner, derivative, sum)
             }
             Handle::Graph(llama) => {
@@ -201,5 +224,12 @@ impl Handle<'_> {
                 Ok(log_probs)
             }
         }
+    }
+}
+
+/// Zeros for every parameter that is trained, where nothing has been added yet.
+fn make_room(net: &Net, sum: &mut Numbers) {
+    if sum.is_empty() {
+        *sum = net.trained().iter().map(|parameter| vec![0.0; parameter.len()]).collect();
     }
 }
