@@ -27,6 +27,14 @@ pub const GLOSSARY: &[(&str, &str)] = &[
         "M0, M1, …",
         "models: M0 is the base, M1 is fine-tuned on human data, each further one is made from its predecessor's own judgements",
     ),
+    (
+        "R0, R1, …",
+        "reward models: R0 learns from people's labels, each further one also from labels that the one before it gave; * judges",
+    ),
+    (
+        "kept, flipped",
+        "labels that a reward model gave itself and believes; flipped ones are against people's, which is counted afterwards",
+    ),
     ("prompt", "a task that the model wrote for itself; #2:31 is number 31 of iteration 2"),
     ("candidate", "one of several answers to a prompt"),
     (
