@@ -3,12 +3,12 @@
 //! Used by `--headless` (following a detached engine) and `--foreground` (told by the engine itself). Model text never stands in a line.
 
 use crate::cli::output::Output;
-use crate::cli::status::duration;
 use crate::run::entry::{Entry, Stamp};
 use crate::run::eta::{Estimate, eta};
 use crate::run::event::*;
 use crate::run::measures::Agreement;
 use crate::run::view::RunView;
+use crate::text::duration::duration;
 
 /// A line of progress at most so often.
 const EVERY_SECONDS: f64 = 5.0;

@@ -13,6 +13,8 @@ pub mod config;
 pub mod demo;
 pub mod diff;
 pub mod endpoint;
+#[cfg(feature = "llama")]
+pub mod estimate;
 pub mod export;
 pub mod failure;
 #[cfg(feature = "llama")]

@@ -1,16 +1,20 @@
 //! The commands of a model alone: `generate`, `logprobs`, `bench`, `model inspect`. They belong to the model; here they meet the terminal.
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
 use signal_hook::consts::SIGINT;
 
-use crate::cli::arguments::ModelCommand;
+use crate::cli::arguments::{BenchCommand, ModelCommand, SettingArgs};
+use crate::cli::estimate::Workload;
 use crate::cli::output::Output;
+use crate::cli::settings;
+use crate::embedded;
 use crate::llama_policy::most_positions;
-use crate::model::commands::bench::{BenchArgs, Step, Training, bench};
+use crate::model::commands::bench::{Step, Training, bench};
 use crate::model::commands::generate::{GenerateArgs, generate};
 use crate::model::commands::inspect::inspect;
 use crate::model::commands::logprobs::{LogprobsArgs, logprobs};
@@ -26,8 +30,21 @@ pub fn score(args: &LogprobsArgs, output: &mut Output) -> Result<()> {
     logprobs(args, &mut output.writer(), &cancel)
 }
 
-pub fn measure(args: &BenchArgs, output: &mut Output) -> Result<()> {
-    bench(args, &time_steps, &mut output.writer())
+pub fn measure(args: &BenchCommand, output: &mut Output) -> Result<()> {
+    let BenchCommand { bench: args, config, preset, set } = args;
+    let asked = SettingArgs { config: config.clone(), preset: *preset, set: set.clone(), ..SettingArgs::default() };
+    let settings = settings::gather(&asked)?.settings;
+    let of_settings = match &settings.model.base {
+        Some(base) => PathBuf::from(base),
+        None => embedded::folder()?,
+    };
+    let mut args = args.clone();
+    let model = args.model.clone().unwrap_or(of_settings);
+    if args.shape.is_none() {
+        args.model = Some(model.clone());
+    }
+    let estimate = |speeds| Ok(Workload::of(&settings, &model)?.time(speeds));
+    bench(&args, &time_steps, Some(&estimate), &mut output.writer())
 }
 
 /// One row a kind of optimiser step.

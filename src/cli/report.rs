@@ -7,16 +7,17 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use crate::cli::config::as_text;
+use crate::cli::judges;
 use crate::cli::open::Opened;
 use crate::cli::pairs::{PairTexts, texts_of};
 use crate::cli::tables::{self, counted, share};
-use crate::cli::{judges, status};
 use crate::engine::overrides;
 use crate::engine::settings::Settings;
 use crate::run::curves::{Series, Signal};
 use crate::run::ids::{Model, PromptId};
 use crate::run::measures::{Interval, Referee};
 use crate::run::view::PairView;
+use crate::text::duration::duration;
 use crate::text::html::{self, Html};
 use crate::text::svg;
 use crate::text::table::{Cell, Table};
@@ -77,7 +78,7 @@ fn summary(run: &Opened, body: &mut Html) -> Result<()> {
         "First entry {}, last {}, {} of work, {} interruptions, {} rollbacks.",
         view.first_at,
         view.at,
-        status::duration(view.worked_seconds(view.at)),
+        duration(view.worked_seconds(view.at)),
         view.oddities.resumes,
         view.rollbacks.len()
     ));

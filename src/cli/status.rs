@@ -17,6 +17,7 @@ use crate::run::event::PauseReason;
 use crate::run::folder;
 use crate::run::ids::Model;
 use crate::run::view::{ModelView, PairStatus, RunView, State};
+use crate::text::duration::duration;
 use crate::text::table::Table;
 
 pub fn status(root: &Path, args: &StatusArgs, output: &mut Output) -> Result<()> {
@@ -250,17 +251,6 @@ fn lines(opened: &Opened) -> Result<Vec<String>> {
 fn range(estimate: Estimate) -> String {
     let about = if estimate.rough { "roughly " } else { "" };
     format!("{about}{} to {}", duration(estimate.low), duration(estimate.high))
-}
-
-/// A duration in its two greatest units.
-pub fn duration(seconds: f64) -> String {
-    let whole = seconds.max(0.0).round() as u64;
-    match whole {
-        0..60 => format!("{whole}s"),
-        60..3600 => format!("{}m{:02}s", whole / 60, whole % 60),
-        3600..86400 => format!("{}h{:02}m", whole / 3600, whole % 3600 / 60),
-        _ => format!("{}d{:02}h", whole / 86400, whole % 86400 / 3600),
-    }
 }
 
 /// Models beside each other, with intervals and counts.

@@ -24,6 +24,7 @@ use crate::engine::settings::{Learn, Reference, Settings};
 use crate::engine::solo::{self, Heard, Solo, SoloEnded};
 use crate::llama_policy::LlamaPolicy;
 use crate::recipe::seeds::Seed;
+use crate::text::duration::duration;
 
 /// How often a line of progress is told.
 const TELL: Duration = Duration::from_secs(5);
@@ -282,11 +283,8 @@ fn line(step: u64, of: u64, report: &StepReport, left: Option<f64>) -> String {
     if let Some(rate) = report.tokens_per_s {
         line.push_str(&format!("  {rate:.0} tokens/s"));
     }
-    match left.filter(|_| step < of).map(|left| left.round() as u64) {
-        Some(left) if left >= 3600 => line.push_str(&format!("  {}h {:02}m left", left / 3600, left / 60 % 60)),
-        Some(left) if left >= 60 => line.push_str(&format!("  {}m {:02}s left", left / 60, left % 60)),
-        Some(left) => line.push_str(&format!("  {left}s left")),
-        None => {}
+    if let Some(left) = left.filter(|_| step < of) {
+        line.push_str(&format!("  {} left", duration(left)));
     }
     line
 }

@@ -5,15 +5,18 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use crate::engine::checkpoints;
+use crate::engine::desk;
 use crate::engine::divergence::Probe;
 use crate::engine::drive::Engine;
 use crate::engine::eft;
 use crate::engine::policy::{Example, Flow, Lesson, Preference, StepReport};
 use crate::engine::settings::Learn;
 use crate::recipe::judge::judge_prompt;
+use crate::recipe::own_judgements::unanimous;
 use crate::run::event::*;
 use crate::run::ids::{Model, PromptId, Stage};
 use crate::run::number::Num;
+use crate::run::reasons::Scored;
 
 /// Pairs whose reference log-probs are computed at once.
 const REFERENCE_CHUNK: usize = 16;
@@ -80,6 +83,28 @@ impl Engine {
             .collect()
     }
 
+    /// What this iteration's judge is sure of, as further examples of judging.
+    fn own_judgements(&self, iteration: u32, most: u32) -> Result<Vec<Example>> {
+        let desk = self.desk();
+        let answers: Vec<(&String, &desk::Candidate)> = desk
+            .prompts
+            .iter()
+            .zip(&desk.candidates)
+            .flat_map(|(prompt, all)| all.iter().map(move |one| (prompt, one)))
+            .collect();
+        let scores: Vec<Vec<Scored>> =
+            answers.iter().map(|(_, answer)| answer.judgements.iter().map(|judged| judged.score).collect()).collect();
+        let seed = self.seed(iteration, Stage::Dpo).named("own judgements");
+        unanimous(&scores, most as usize, &mut seed.stream())
+            .into_iter()
+            .map(|at| {
+                let (prompt, answer) = answers[at];
+                let asked = judge_prompt(&self.materials.prompts.judge, prompt, &answer.text, seed.prompt(at as u32))?;
+                Ok(Example { prompt: asked.text, reply: answer.judgements[0].reply.clone() })
+            })
+            .collect()
+    }
+
     /// Preference training on the pairs that passed the gate.
     pub(super) fn preferences(&mut self, iteration: u32, has_begun: bool) -> Result<Flow> {
         let settings = self.weighed(iteration)?;
@@ -110,7 +135,10 @@ impl Engine {
             let learnt = set.pairs.iter().zip(&pairs).filter(|(_, pair)| !is_held_out(pair, settings.held_out_share));
             ids.extend(learnt.map(|(used, _)| used.pair));
             let (held_out, pairs) = hold_out(pairs, settings.held_out_share);
-            let replay = if settings.eft_replay > 0 { self.judging_examples()? } else { Vec::new() };
+            let mut replay = if settings.eft_replay > 0 { self.judging_examples()? } else { Vec::new() };
+            if !replay.is_empty() {
+                replay.extend(self.own_judgements(iteration, settings.own_judgements)?);
+            }
             Lesson::Preferences { pairs, held_out, replay, settings: Box::new(settings.clone()), seed }
         };
         let choose = settings.learn == Learn::Dpo && settings.held_out_share > 0.0;

@@ -21,6 +21,7 @@ pub mod learning;
 pub mod materials;
 pub mod overrides;
 pub mod plan;
+pub mod workload;
 pub mod policy;
 mod questions;
 pub mod recorder;

@@ -20,6 +20,7 @@ pub mod seeds;
 pub mod prompts;
 
 pub mod eft;
+pub mod own_judgements;
 
 pub mod new_prompts;
 pub mod prompt_filter;

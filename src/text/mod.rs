@@ -2,6 +2,7 @@
 
 pub mod axis;
 pub mod chat;
+pub mod duration;
 pub mod html;
 pub mod invisible;
 pub mod likeness;

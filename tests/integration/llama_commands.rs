@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::AtomicBool;
 
 use clap::Parser;
@@ -33,7 +34,7 @@ fn run(line: &str) -> anyhow::Result<String> {
     match Cli::try_parse_from(line.split(' '))? {
         Cli::Generate(args) => generate(&args, &mut out, false, &NEVER)?,
         Cli::Logprobs(args) => logprobs(&args, &mut out, &NEVER)?,
-        Cli::Bench(args) => bench(&args, &|_| Ok(Vec::new()), &mut out)?,
+        Cli::Bench(args) => bench(&args, &|_| Ok(Vec::new()), None, &mut out)?,
         Cli::Inspect(args) => inspect(&args, &mut out)?,
     }
     Ok(String::from_utf8(out)?)
@@ -158,4 +159,28 @@ fn bench_reports_what_it_measured() {
     assert_eq!(names.len(), 4, "two batch sizes, prefill and log-probs: {names:?}");
     assert!(rates.iter().all(|rate| rate["tokens_per_second"].as_f64().unwrap() > 0.0));
     assert!(report["gemm_gflops"].as_f64().unwrap() > 0.0 && report["peak_mib"].as_f64().unwrap() > 1.0);
+}
+
+#[test]
+fn bench_says_how_long_a_run_by_the_settings_would_take() {
+    let bench = |more: &[&str]| -> Value {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_selfreward"));
+        command.args(["bench", "--batch", "4", "--repeats", "1", "--json"]).args(more);
+        let folder = tempfile::tempdir().unwrap();
+        let said = command.current_dir(folder.path()).output().unwrap();
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        serde_json::from_slice(&said.stdout).unwrap()
+    };
+    // The settings' own model, which is the embedded one.
+    let report = bench(&[]);
+    assert_eq!(report["parameters"], 829_696);
+    let stages = report["run"]["stages"].as_array().unwrap();
+    let names: Vec<&str> = stages.iter().map(|stage| stage["what"].as_str().unwrap()).collect();
+    assert_eq!(names, ["measuring models", "SFT baseline", "M1", "prompts", "candidates", "judging", "preferences"]);
+    let seconds: f64 = stages.iter().map(|stage| stage["seconds"].as_f64().unwrap()).sum();
+    assert!(seconds > 1.0 && (report["run"]["seconds"].as_f64().unwrap() - seconds).abs() < 1e-6, "{seconds}");
+    // Without data there is no run to speak of, and the rates are told all the same.
+    let report = bench(&["--set", "data.ift=absent.jsonl"]);
+    assert!(report["no_run"].as_str().unwrap().contains("absent.jsonl") && report["run"].is_null());
+    assert_eq!(report["rates"].as_array().unwrap().len(), 3);
 }

@@ -19,7 +19,7 @@ pub use starting::*;
 pub use training::*;
 
 #[cfg(feature = "llama")]
-use crate::model::commands::{bench::BenchArgs, generate::GenerateArgs, inspect::InspectArgs, logprobs::LogprobsArgs};
+use crate::model::commands::{generate::GenerateArgs, inspect::InspectArgs, logprobs::LogprobsArgs};
 
 #[cfg(feature = "llama")]
 macro_rules! model_line {
@@ -157,7 +157,7 @@ pub enum Command {
     Logprobs(LogprobsArgs),
     /// How fast this machine writes and scores
     #[cfg(feature = "llama")]
-    Bench(BenchArgs),
+    Bench(BenchCommand),
     /// Make the embedded model and its seed data anew
     #[cfg(feature = "llama")]
     Forge(ForgeArgs),

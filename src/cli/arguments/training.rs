@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::cli::arguments::{Preset, SettingArgs};
+use crate::model::commands::bench::BenchArgs;
 
 #[derive(Debug, Subcommand)]
 pub enum TrainCommand {
@@ -62,6 +63,22 @@ pub struct TrainingArgs {
     /// A JSON line a step instead of progress
     #[arg(long)]
     pub json: bool,
+}
+
+/// Times writing, scoring and optimiser steps, and says how long a run by the settings would take.
+#[derive(Debug, Args)]
+pub struct BenchCommand {
+    #[command(flatten)]
+    pub bench: BenchArgs,
+    /// Settings file; else selfreward.toml here, else the user's
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What unset settings are: paper or tiny
+    #[arg(long, value_name = "NAME", hide_possible_values = true)]
+    pub preset: Option<Preset>,
+    /// One setting of the run, for example prompts.count=5000; repeatable
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
 }
 
 /// Writes checkpoints/, steps.jsonl and in the end model/ into --out.

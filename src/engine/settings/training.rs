@@ -109,6 +109,9 @@ pub struct DpoSettings {
     pub reference: Reference,
     /// Judging examples mixed into each step.
     pub eft_replay: u32,
+    /// The run's own judgements of this iteration that join those examples, at most: of answers on which all samples of the judge
+    /// agree, no score more often than the others.
+    pub own_judgements: u32,
     pub lr: f64,
     pub lr_end: f64,
     pub schedule: Schedule,
@@ -143,6 +146,7 @@ impl Default for DpoSettings {
             simpo_margin: 0.5,
             reference: Reference::Previous,
             eft_replay: 0,
+            own_judgements: 0,
             lr: 1e-6,
             lr_end: 1e-7,
             schedule: Schedule::Linear,

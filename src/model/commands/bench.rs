@@ -21,18 +21,19 @@ use crate::model::random;
 use crate::model::sampler::{Ask, Flow, Manner, Sampler};
 use crate::model::shape::{Rope, Scaling, Shape};
 use crate::model::weights::{Rounded, TensorSource, Weights};
+use crate::text::duration::duration;
 
 const PROMPT_TOKENS: usize = 32;
 const REPLY_TOKENS: usize = 128;
 
 #[derive(Debug, Clone, Args)]
 pub struct BenchArgs {
-    /// The model; else random weights of --shape
+    /// The model; else that of the settings
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,
-    /// tiny (4.7M) or 135m (SmolLM2's shape)
-    #[arg(long, value_name = "NAME", hide_possible_values = true, default_value = "tiny", value_parser = ["tiny", "135m"], conflicts_with = "model")]
-    pub shape: String,
+    /// Random weights instead: tiny (4.7M) or 135m (SmolLM2's shape)
+    #[arg(long, value_name = "NAME", hide_possible_values = true, value_parser = ["tiny", "135m"], conflicts_with = "model")]
+    pub shape: Option<String>,
     #[command(flatten)]
     pub machine: Machine,
     /// Batch sizes of decoding
@@ -65,6 +66,45 @@ pub struct Report {
     /// Optimiser steps; empty with --no-training.
     pub training: Vec<Step>,
     pub peak_mib: Option<f64>,
+    /// How long a run would take at these rates, where somebody says what a run is.
+    pub run: Option<RunTime>,
+    /// Why that could not be said.
+    pub no_run: Option<String>,
+}
+
+/// The time of a run, stage by stage, added up over its iterations.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunTime {
+    /// What it is the time of.
+    pub of: String,
+    pub stages: Vec<StageTime>,
+    pub seconds: f64,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct StageTime {
+    pub what: String,
+    pub seconds: f64,
+}
+
+/// What a run's time is made of: tokens a second.
+#[derive(Debug, Clone, Copy)]
+pub struct Speeds {
+    pub prefill: f64,
+    pub decode: f64,
+    pub sft: f64,
+    pub dpo: f64,
+}
+
+impl Report {
+    /// The decode of the largest batch. None without the optimiser's steps.
+    pub fn speeds(&self) -> Option<Speeds> {
+        let rate =
+            |name: &str| self.rates.iter().rfind(|rate| rate.what.starts_with(name)).map(|r| r.tokens_per_second);
+        let step =
+            |name: &str| self.training.iter().find(|step| step.what.starts_with(name)).map(|s| s.tokens_per_second);
+        Some(Speeds { prefill: rate("prefill")?, decode: rate("decode")?, sft: step("SFT")?, dpo: step("DPO")? })
+    }
 }
 
 /// One optimiser step.
@@ -109,8 +149,18 @@ pub struct Rate {
 /// Measures optimiser steps: given from outside, because a model knows no training.
 pub type Train<'a> = &'a dyn Fn(Training<'_>) -> Result<Vec<Step>>;
 
-pub fn bench(args: &BenchArgs, train: Train<'_>, out: &mut impl Write) -> Result<()> {
-    let report = measure(args, train)?;
+/// Says how long a run would take: given from outside too, because a model knows no runs.
+pub type Estimate<'a> = &'a dyn Fn(Speeds) -> Result<RunTime>;
+
+pub fn bench(args: &BenchArgs, train: Train<'_>, estimate: Option<Estimate<'_>>, out: &mut impl Write) -> Result<()> {
+    let mut report = measure(args, train)?;
+    if let (Some(estimate), Some(speeds)) = (estimate, report.speeds()) {
+        // What the machine can do is worth knowing without it.
+        match estimate(speeds) {
+            Ok(run) => report.run = Some(run),
+            Err(why) => report.no_run = Some(format!("{why:#}")),
+        }
+    }
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&report)?)?;
         return Ok(());
@@ -152,6 +202,15 @@ pub fn bench(args: &BenchArgs, train: Train<'_>, out: &mut impl Write) -> Result
     if let Some(peak) = report.peak_mib {
         writeln!(out, "peak memory {peak:.0} MiB")?;
     }
+    if let Some(run) = &report.run {
+        writeln!(out, "\n{}: about {}", run.of, duration(run.seconds))?;
+        for stage in &run.stages {
+            writeln!(out, "  {:<22} {:>8}", stage.what, duration(stage.seconds))?;
+        }
+    }
+    if let Some(why) = &report.no_run {
+        writeln!(out, "\nhow long a run would take cannot be said: {why}")?;
+    }
     Ok(())
 }
 
@@ -170,7 +229,7 @@ pub fn measure(args: &BenchArgs, train: Train<'_>) -> Result<Report> {
             }
         }
         None => {
-            let shape = bench_shape(&args.shape);
+            let shape = bench_shape(args.shape.as_deref());
             let weights = Weights::random(&shape, 0.02, 1)?;
             let weights = if bf16 { weights.to_bf16() } else { weights };
             Sampler::new(&weights, &shape, &settings)?
@@ -194,10 +253,12 @@ pub fn measure(args: &BenchArgs, train: Train<'_>) -> Result<Report> {
         rates,
         training,
         peak_mib: peak_memory(),
+        run: None,
+        no_run: None,
     })
 }
 
-fn bench_shape(name: &str) -> Shape {
+fn bench_shape(name: Option<&str>) -> Shape {
     let rope = Rope { theta: 1e4, scaling: Scaling::None };
     let tiny = Shape {
         vocab: 1024,
@@ -219,8 +280,8 @@ fn bench_shape(name: &str) -> Shape {
         pad: None,
     };
     match name {
-        "tiny" => tiny,
-        _ => Shape { vocab: 49_152, hidden: 576, mlp: 1_536, layers: 30, heads: 9, kv_heads: 3, ..tiny },
+        None | Some("tiny") => tiny,
+        Some(_) => Shape { vocab: 49_152, hidden: 576, mlp: 1_536, layers: 30, heads: 9, kv_heads: 3, ..tiny },
     }
 }
 
@@ -266,7 +327,7 @@ fn training(args: &BenchArgs, train: Train<'_>) -> Result<Vec<Step>> {
             steps(&folder.shape, &folder)
         }
         None => {
-            let shape = bench_shape(&args.shape);
+            let shape = bench_shape(args.shape.as_deref());
             steps(&shape, &Weights::random(&shape, 0.02, 1)?)
         }
     }
