@@ -11,7 +11,7 @@ use crate::cli::arguments::MetricsArgs;
 use crate::cli::open;
 use crate::cli::output::Output;
 use crate::cli::tables::{counted, share};
-use crate::run::measures::Agreement;
+use crate::run::measures::{Agreement, Interval};
 use crate::run::spending::amount;
 use crate::run::view::RunView;
 use crate::text::table::{Cell, Table};
@@ -160,8 +160,25 @@ pub fn reward_json(view: &RunView) -> Value {
             "agreement": measured.agreement, "loss": measured.loss, "calibration": measured.calibration,
         })
     };
+    let labelled = |labels: &crate::run::view::Labelled| {
+        let check = labels.check.as_ref().map(|check| {
+            let bad = Interval::wilson(check.random_bad, check.random_decided);
+            json!({
+                "offered": check.offered, "decided": check.decided, "closed": check.why,
+                "random_decided": check.random_decided, "random_bad": check.random_bad,
+                "bad_low": bad.map(|bad| bad.low), "bad_high": bad.map(|bad| bad.high),
+            })
+        });
+        json!({
+            "loop": labels.number, "by": labels.by, "pool": labels.pool, "kept": labels.kept, "new": labels.new,
+            "left": labels.left(), "flipped": labels.flipped, "check": check,
+            "learnt": labels.fixed.map(|fixed| fixed.used), "left_out": labels.fixed.map(|fixed| fixed.left_out),
+            "turned": labels.fixed.map(|fixed| fixed.turned),
+        })
+    };
     json!({
         "loops": reward.measured.iter().map(one).collect::<Vec<_>>(),
+        "labels": reward.labelled.iter().map(labelled).collect::<Vec<_>>(),
         "judges": reward.chosen.as_ref().map(|chosen| chosen.model),
         "why": reward.chosen.as_ref().map(|chosen| chosen.why),
     })

@@ -133,7 +133,10 @@ impl Engine {
             Stage::Candidates => self.candidates(iteration),
             Stage::Judge => self.judging(iteration),
             Stage::Pairs => self.pairs(iteration),
-            Stage::Check => self.check(iteration),
+            Stage::Check => match model {
+                Model::Reward(number) => self.check_labels(number + 1),
+                Model::Baseline | Model::M(_) => self.check(iteration),
+            },
             Stage::Dpo => self.preferences(iteration, has_begun),
             Stage::Eval => self.evaluate(iteration, model),
         }
@@ -156,6 +159,8 @@ impl Engine {
             Stage::Candidates => candidates,
             Stage::Judge => candidates * u64::from(self.settings.judge.samples) * judges,
             Stage::Pairs => prompts,
+            // The loops have settled: there is nothing to look at.
+            Stage::Check if planned.iteration == 0 && self.recorder.view.reward.chosen.is_some() => 0,
             _ => planned.total,
         }
     }

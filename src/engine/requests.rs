@@ -123,6 +123,9 @@ impl Recorder {
     fn still_open(&self, id: PromptId) -> Result<&PairView, String> {
         let pair = self.pair_of(id)?;
         let fixed = self.view.round(id.iteration).is_some_and(|round| round.training.is_some());
+        if id.is_label() && (id.iteration != self.view.iteration || fixed) {
+            return Err(format!("the gate has closed: the reward model has learnt from the labels, {id} among them"));
+        }
         if id.iteration != self.view.iteration || fixed {
             return Err(format!("the gate of iteration {} has closed: pair {id} has been decided", id.iteration));
         }
@@ -174,6 +177,9 @@ impl Recorder {
             Choice::Swap => Outcome::Use { chosen: pair.rejected, rejected: pair.chosen },
             Choice::Veto | Choice::Tie => Outcome::Drop,
             Choice::Defer | Choice::Flag => pair.outcome,
+            Choice::Edit { .. } if id.is_label() => {
+                return Err(format!("label {id} has no score from 0 to 5: swap it or veto it"));
+            }
             Choice::Edit { candidate, score } => {
                 if !(0.0..=5.0).contains(&score) {
                     return Err(format!("{score} is no score between 0 and 5"));

@@ -132,7 +132,7 @@ pub struct JudgementView {
 const _: () = assert!(size_of::<JudgementView>() == 16);
 
 impl JudgementView {
-    fn new(seq: Seq, sample: u32, score: Scored) -> JudgementView {
+    pub(super) fn new(seq: Seq, sample: u32, score: Scored) -> JudgementView {
         JudgementView {
             seq: u32::try_from(seq).unwrap_or(u32::MAX),
             scored: score.unwrap_or(0.0),

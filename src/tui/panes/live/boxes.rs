@@ -330,7 +330,7 @@ fn writing(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
     let now = app.source.now.as_ref().and_then(|now| now.writing.as_ref()).filter(|_| app.is_alive());
     let text = match now {
         Some(writing) => Some(writing.text.clone()),
-        None => view.rounds.iter().rev().find_map(|round| {
+        None => view.written().rev().find_map(|round| {
             // Candidates are written prompt by prompt: those that have some stand before those that have none.
             let begun = round.prompts.partition_point(|prompt| !prompt.candidates.is_empty());
             let prompt = begun.checked_sub(1).and_then(|last| round.prompts.get(last)).or(round.prompts.last())?;
@@ -349,7 +349,7 @@ fn writing(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
 fn pairs(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
     let inside = boxed(frame, area, app, "pairs, newest first", focused);
     let view = app.view();
-    let newest = view.rounds.iter().rev().find(|round| round.pairs > 0);
+    let newest = view.written().rev().find(|round| round.pairs > 0);
     let Some(round) = newest else {
         let when = coming::words(app, Stage::Pairs, "Pairs are chosen").unwrap_or_default();
         return empty(frame, inside, app, &format!("No pair yet. {when}"));
