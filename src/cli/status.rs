@@ -232,6 +232,9 @@ fn lines(opened: &Opened) -> Result<Vec<String>> {
     if view.recipe() != "self" {
         lines.push(format!("recipe {}", view.recipe()));
     }
+    if view.reward.is_used() {
+        lines.push(format!("reward model: {}", view.reward.says().join("; ")));
+    }
     if view.teacher.is_used() {
         lines.push(format!("teacher: {}", view.teacher.account(&view.caps(), view.currency())));
     }

@@ -315,6 +315,13 @@ impl Round {
         tally
     }
 
+    /// How many pairs the random part was drawn from: all, but for labels that humans had decided about in an earlier loop.
+    pub fn drawn_from(&self) -> u32 {
+        let Some(gate) = self.gate.as_ref().filter(|_| self.iteration == 0) else { return self.pairs };
+        let asked = |pair: &PairView| pair.history.first().is_none_or(|&seq| seq > gate.opened_seq);
+        self.pairs().filter(|(_, pair)| asked(pair)).count() as u32
+    }
+
     pub(super) fn sampled(&mut self, seq: Seq, event: &CandidateSampled) -> bool {
         let Some(prompt) = self.prompts.get_mut(event.prompt.number as usize) else { return false };
         if event.candidate as usize != prompt.candidates.len() {

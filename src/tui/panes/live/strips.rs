@@ -160,7 +160,11 @@ fn waiting(app: &App, gate: &GateView) -> String {
             let ends = Stamp(gate.opened.0 + (seconds * 1e6) as i64);
             format!("4 opens the check; waits until {}", app.zone.clock(ends, app.moment()))
         }
-        (Gate::Wait | Gate::Off, _) => "4 opens the check; DPO waits for it".into(),
+        (Gate::Wait | Gate::Off, _) => {
+            let who = app.view().reward.labelled.last().filter(|_| app.view().iteration == 0);
+            let who = who.map_or("DPO".to_string(), |labels| format!("R{}", labels.number));
+            format!("4 opens the check; {who} waits for it")
+        }
     }
 }
 
