@@ -171,7 +171,7 @@ pub fn reward_json(view: &RunView) -> Value {
         });
         json!({
             "loop": labels.number, "by": labels.by, "pool": labels.pool, "kept": labels.kept, "new": labels.new,
-            "left": labels.left(), "flipped": labels.flipped, "check": check,
+            "left": labels.left(), "flipped": labels.flipped, "suspicion_auroc": labels.suspicion_auroc, "check": check,
             "learnt": labels.fixed.map(|fixed| fixed.used), "left_out": labels.fixed.map(|fixed| fixed.left_out),
             "turned": labels.fixed.map(|fixed| fixed.turned),
         })

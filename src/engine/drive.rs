@@ -103,6 +103,9 @@ impl Engine {
                 continue;
             }
             let has_begun = span.is_some();
+            if !has_begun && self.is_missed(planned) {
+                continue;
+            }
             if self.stage(planned, has_begun)? == Flow::Stop {
                 return Ok(Flow::Stop);
             }
@@ -115,6 +118,13 @@ impl Engine {
             }
         }
         Ok(Flow::Go)
+    }
+
+    /// A gate of labels that a run of an earlier program passed without: its loop has begun.
+    fn is_missed(&self, planned: Planned) -> bool {
+        let Model::Reward(number) = planned.model else { return false };
+        let learns = self.recorder.view.stage_of(0, Stage::Reward, Model::Reward(number + 1));
+        planned.stage == Stage::Check && learns.is_some()
     }
 
     fn stage(&mut self, planned: Planned, has_begun: bool) -> Result<Flow> {

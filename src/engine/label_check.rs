@@ -16,17 +16,19 @@ use crate::recipe::label_suspicion::{LabelFacts, UsualLength, label_suspicion};
 use crate::recipe::spot_check::{Suspect, queue};
 use crate::recipe::statistics::mean;
 use crate::run::event::*;
-use crate::run::ids::{Model, PromptId, Stage};
+use crate::run::ids::{PromptId, Stage};
 use crate::run::number::Num;
 use crate::run::reasons::SideOf;
 use crate::run::view::{PairView, Round};
 
+/// A number for each answer of a pair.
+type Both = (f64, f64);
+
 impl Engine {
-    /// The gate before this loop. Where the loops have settled, or the loop has begun already, there is nothing to do.
+    /// The gate before this loop. Where the loops have settled there is nothing to do.
     pub(super) fn check_labels(&mut self, number: u32) -> Result<Flow> {
         let view = &self.recorder.view;
-        let has_begun = view.stage_of(0, Stage::Reward, Model::Reward(number)).is_some();
-        let Some(labelled) = view.reward.labels_of(number).filter(|_| !has_begun) else { return Ok(Flow::Go) };
+        let Some(labelled) = view.reward.labels_of(number) else { return Ok(Flow::Go) };
         let (since, is_fixed) = (labelled.seq, labelled.fixed.is_some());
         let people = self.human_pairs();
         let gate = self.recorder.view.round(0).and_then(|round| round.gate.as_ref());
@@ -91,7 +93,7 @@ impl Engine {
         &self,
         people: &HumanPairs,
         (before, labels): (&[Option<SideOf>], &[Option<SideOf>]),
-        (rewards, p): (&[(f64, f64)], &[(f64, f64)]),
+        (rewards, p): (&[Both], &[Both]),
     ) -> Vec<SelfLabel> {
         let judged = self.own_judgements();
         let believed: Vec<(usize, SideOf, LabelFacts)> = people
@@ -103,7 +105,7 @@ impl Engine {
                 let was = before.get(at).copied().flatten();
                 let judged = |answer: &str| judged.get(&(pair.prompt.as_str(), answer)).copied();
                 let judged = judged(&pair.first).zip(judged(&pair.second));
-                let turn = |both: (f64, f64)| if side == SideOf::First { both } else { (both.1, both.0) };
+                let turn = |both: Both| if side == SideOf::First { both } else { (both.1, both.0) };
                 let (better, other) = match side {
                     SideOf::First => (&pair.first, &pair.second),
                     SideOf::Second => (&pair.second, &pair.first),

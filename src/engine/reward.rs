@@ -143,8 +143,17 @@ impl Engine {
                 let new = (0..labels.len()).filter(|&at| labels[at].is_some() && was(at).is_none()).count() as u32;
                 let (model, pool) = (Model::Reward(number), people.pool.len() as u32);
                 let labels = self.self_labels(people, (before, &labels), (&rewards, &p));
-                let number = number + 1;
-                self.recorder.record(SelfLabelled { iteration: 0, model, number, pool, labels, new, flipped })?;
+                let (number, suspicion_auroc) = (number + 1, people.suspicion_auroc(&labels));
+                self.recorder.record(SelfLabelled {
+                    iteration: 0,
+                    model,
+                    number,
+                    pool,
+                    labels,
+                    new,
+                    flipped,
+                    suspicion_auroc,
+                })?;
             }
         }
         if let Some(why) = why {

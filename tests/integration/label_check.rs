@@ -14,9 +14,10 @@ use selfreward::engine::teaching::settings::Recipe;
 use selfreward::run::command::{Choice, Command, Decide, Outbox};
 use selfreward::run::entry::{Entry, Stamp};
 use selfreward::run::event::*;
+use selfreward::run::facts::Facts;
 use selfreward::run::folder::RunFolder;
 use selfreward::run::ids::{Model, PromptId, Stage};
-use selfreward::run::journal::segment_name;
+use selfreward::run::journal::{Writer, segment_name};
 use selfreward::run::reasons::{SideOf, SignKind};
 use selfreward::run::view::{PairStatus, RunView, State};
 
@@ -303,7 +304,8 @@ fn what_people_said_of_the_pool_changes_no_label_and_no_suspicion() {
     let root = tempfile::tempdir().unwrap();
     let materials = Materials::read(&ser(7, GateMode::Off)).unwrap();
     let seeds = drawn(&materials.reward_sets, 0.15, 7);
-    let found: Vec<(Vec<SelfLabel>, Vec<Queued>, Option<u32>)> = [false, true]
+    type Found = (Vec<SelfLabel>, Vec<Queued>, Option<u32>, Option<f64>);
+    let found: Vec<Found> = [false, true]
         .into_iter()
         .map(|turned| {
             let mut lines = String::new();
@@ -325,12 +327,14 @@ fn what_people_said_of_the_pool_changes_no_label_and_no_suspicion() {
             let (folder, _) = play(root.path(), &format!("run-{turned}"), &settings);
             let all = entries(&folder);
             let labels = labelled(&all, 1);
-            (labels.labels, opened(&all, 1).queue, labels.flipped)
+            (labels.labels, opened(&all, 1).queue, labels.flipped, labels.suspicion_auroc)
         })
         .collect();
     assert!(found[0].0.len() > 20);
     assert_eq!((&found[0].0, &found[0].1), (&found[1].0, &found[1].1));
     let kept = found[0].0.len() as u32;
+    let [one, two] = [0, 1].map(|at: usize| found[at].3.unwrap());
+    assert!((one + two - 1.0).abs() < 1e-9 && one != two, "{one} {two}");
     assert_eq!(
         found[0].2.unwrap() + found[1].2.unwrap(),
         kept,
@@ -414,6 +418,51 @@ fn a_kill_at_the_gate_loses_no_word_of_anybody() {
         }
         engine_with(&torn, Signals::default(), listener(&torn, people)).unwrap();
         assert_eq!(facts(&torn), expected, "cut after line {at}");
+    }
+}
+
+#[test]
+fn a_run_of_a_program_without_this_gate_goes_on_as_it_was() {
+    let root = tempfile::tempdir().unwrap();
+    let (whole, _) = play(root.path(), "whole", &ser(4, GateMode::Off));
+    let gates = |event: &Event| match event {
+        Event::StageStarted(event) => event.iteration == 0 && event.stage == Stage::Check,
+        Event::StageFinished(event) => event.iteration == 0 && event.stage == Stage::Check,
+        Event::SpotCheckOpened(event) => event.number.is_some(),
+        Event::SpotCheckClosed(event) => event.number.is_some(),
+        Event::TrainingSetFixed(event) => event.number.is_some(),
+        Event::TextOffered(_) => true,
+        _ => false,
+    };
+    let before: Vec<Event> =
+        entries(&whole).into_iter().map(|entry| entry.event).filter(|event| !gates(event)).collect();
+    let mut expected = Facts::default();
+    before.iter().for_each(|event| expected.add(event));
+    let place = |is: fn(&Event) -> bool| before.iter().position(is).unwrap() + 1;
+    for (number, end) in [
+        place(|event| matches!(event, Event::RewardStep(event) if event.model == Model::Reward(1))),
+        place(|event| matches!(event, Event::RewardChosen(_))),
+        place(|event| matches!(event, Event::CandidateJudged(_))),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let folder = cut(&whole, root.path(), &format!("cut{number}"), 0);
+        let mut writer = Writer::open(folder.path()).unwrap();
+        for (seq, event) in (1..).zip(&before[..end]) {
+            writer.append(&Entry { seq, at: Stamp(seq as i64), event: event.clone() }).unwrap();
+        }
+        drop(writer);
+        let (_, view) = engine_with(&folder, Signals::default(), Box::new(|_, _| {})).unwrap();
+        assert_eq!((view.state, view.oddities.stray), (State::Finished, 0));
+        let found = entries(&folder);
+        let late = |event: &Event| gates(event) && !matches!(event, Event::StageStarted(_) | Event::StageFinished(_));
+        if end > place(|event| matches!(event, Event::RewardChosen(_))) - 1 {
+            assert!(found.iter().all(|entry| !gates(&entry.event)), "nothing of iteration 0 is begun again");
+            assert_eq!(facts(&folder), expected.digest());
+        }
+        // Loops that were to come have their gate.
+        assert_eq!(found.iter().any(|entry| late(&entry.event)), number == 0);
     }
 }
 

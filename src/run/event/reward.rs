@@ -57,6 +57,9 @@ pub struct SelfLabelled {
     /// decided by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flipped: Option<u32>,
+    /// How well suspicion tells the flipped labels from the others: 1 always, 0.5 not at all. Counted afterwards too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspicion_auroc: Option<f64>,
 }
 
 /// One label that a reward model gave itself.

@@ -33,6 +33,8 @@ pub struct Labelled {
     pub new: u32,
     /// Against people's labels, counted afterwards.
     pub flipped: Option<u32>,
+    /// How well suspicion tells those from the others.
+    pub suspicion_auroc: Option<f64>,
     /// What people did at the gate, once it has closed.
     pub check: Option<Arc<SpotCheckClosed>>,
     /// What is learnt from, once that is fixed.
@@ -134,6 +136,7 @@ impl RunView {
             kept: event.labels.len() as u32,
             new: event.new,
             flipped: event.flipped,
+            suspicion_auroc: event.suspicion_auroc,
             check: None,
             fixed: None,
         });

@@ -210,5 +210,6 @@ fn labelled(number: u32, kept: u32, flipped: u32) -> SelfLabelled {
         labels: (0..kept).map(label).collect(),
         new: if number == 1 { kept } else { kept - 412 },
         flipped: Some(flipped),
+        suspicion_auroc: Some(0.68),
     }
 }

@@ -79,7 +79,7 @@ fn label(frame: &mut Frame, area: Rect, app: &App, id: PromptId, focused: bool) 
 /// A sign of a label as a sentence, without its full stop.
 fn against(kind: SignKind) -> String {
     match kind {
-        SignKind::Unsure => "Barely believed: close to the thresholds, or no longer over them",
+        SignKind::Unsure => "Barely believed: the answers' p are close to ser.low, ser.high or ser.gap",
         SignKind::Turned => "The belief has turned since the loop before",
         SignKind::SelfDisagrees => "The run's own model scored the other answer higher",
         SignKind::Length => "The chosen answer is much longer than the other",

@@ -9,7 +9,7 @@ use crate::run::event::RewardMeasured;
 use crate::run::measures::Interval;
 use crate::run::view::Labelled;
 use crate::tui::app::App;
-use crate::tui::figures::{columns, count, fit, left, percent, right};
+use crate::tui::figures::{columns, count, fit, left, number, percent, right};
 use crate::tui::screen::{boxed, empty, lines, title};
 use crate::tui::theme::Role;
 
@@ -43,6 +43,14 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
     let pairs = count(last.deciding_pairs.into());
     notes.push((format!("chosen on {pairs} others: {}", deciding.join(" ")), Role::Dim));
     notes.extend(reward.labelled.iter().map(|labels| (of_labels(labels), Role::Human)));
+    let found: Vec<String> = reward
+        .labelled
+        .iter()
+        .filter_map(|labels| Some(format!("{} {}", labels.by, number(labels.suspicion_auroc?, 2))))
+        .collect();
+    if !found.is_empty() {
+        notes.push((format!("suspicion finds wrong labels (chance 0.5): {}", found.join(" ")), Role::Dim));
+    }
     let counts = reward.measured.iter().find(|measured| judges(measured)).unwrap_or(last);
     for (place, bin) in counts.calibration.bins.iter().enumerate().filter(|(_, bin)| bin.n > 0) {
         let bins = counts.calibration.bins.len() as f64;

@@ -212,7 +212,8 @@ fn is_known(view: &RunView, lamp: Lamp) -> bool {
     let judged = round.is_some_and(|round| round.judge.replies > 0);
     match lamp {
         Lamp::Parse | Lamp::Saturation => judged,
-        Lamp::Ties | Lamp::Length => round.is_some_and(|round| round.pairs > 0),
+        // Labels of a reward model are watched by their own lamp.
+        Lamp::Ties | Lamp::Length => round.is_some_and(|round| round.pairs > 0 && round.iteration > 0),
         Lamp::Diversity => round.is_some_and(|round| !round.measured.is_empty()),
         Lamp::Dpo => view.last_dpo.is_some(),
         Lamp::Human => round.is_some_and(|round| round.check().decided > 0),
