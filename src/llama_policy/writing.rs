@@ -1,12 +1,14 @@
 //! Asks of the engine to the sampler, and its events back to the seat.
 //!
 //! The sampler computes on a thread of its own while the engine's thread puts replies down: the seat may write files, wait
-//! out a pause, or say stop, and nothing of the engine has to cross threads.
+//! out a pause, or say stop, and nothing of the engine has to cross threads. A growing reply is shown now and then, not token
+//! by token: a small model writes tens of thousands a second, and each would wake the other thread.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
@@ -19,8 +21,11 @@ use crate::run::reasons::Ended;
 
 /// Events that may wait for the seat; beyond it the sampler waits, so that a pause pauses it.
 const WAITING: usize = 64;
+/// How often the sampler shows what it writes, and waits until the seat has looked at it: so soon it hears of a pause.
+const LOOK: Duration = Duration::from_millis(50);
 
 enum News {
+    /// All that there is of a reply.
     Text(usize, String),
     Finished(usize, Reply),
 }
@@ -70,41 +75,56 @@ pub fn reply(sampler: &mut Sampler, tokenizer: &Tokenizer, asks: &[Ask], seat: &
         return Ok(Flow::Go);
     }
     let stop = AtomicBool::new(false);
-    let (send, news) = sync_channel(WAITING);
     std::thread::scope(|scope| {
+        // Whoever leaves, by an error or a panic too, drops these ends, and the other side waits no longer.
+        let (send, news) = sync_channel(WAITING);
+        let (looked, wait_for_look) = sync_channel::<()>(1);
         let (stop, to_do) = (&stop, &to_do);
         let running = scope.spawn(move || {
-            let written = sampler.run(to_do, Some(tokenizer), |event| {
-                let sent = match event {
-                    Event::Text { ask, text } => send.send(News::Text(ask, text.to_owned())),
-                    Event::Finished { ask, reply } => send.send(News::Finished(ask, finished(reply))),
-                    Event::Step { .. } => Ok(()),
+            let mut texts: HashMap<usize, String> = HashMap::new();
+            let (mut newest, mut shown) = (0, Instant::now());
+            let written = sampler.run(to_do, Some(tokenizer), move |event| {
+                let heard = match event {
+                    Event::Text { ask, text } => {
+                        texts.entry(ask).or_default().push_str(text);
+                        newest = ask;
+                        true
+                    }
+                    Event::Finished { ask, reply } => {
+                        texts.remove(&ask);
+                        send.send(News::Finished(ask, finished(reply))).is_ok()
+                    }
+                    Event::Step { .. } if shown.elapsed() < LOOK => true,
+                    Event::Step { .. } => {
+                        let text = texts.get(&newest).cloned().unwrap_or_default();
+                        let seen = send.send(News::Text(newest, text)).is_ok() && wait_for_look.recv().is_ok();
+                        shown = Instant::now();
+                        seen
+                    }
                 };
                 // Nobody listens any more, or the listener said stop.
-                if sent.is_err() || stop.load(Ordering::Relaxed) { sampler::Flow::Stop } else { sampler::Flow::Go }
+                if heard && !stop.load(Ordering::Relaxed) { sampler::Flow::Go } else { sampler::Flow::Stop }
             });
             written.map(|_| ())
         });
-        let mut texts: HashMap<usize, String> = HashMap::new();
         let mut flow: Result<Flow> = Ok(Flow::Go);
         for news in news {
             flow = match news {
                 News::Text(ask, text) => {
-                    let so_far = texts.entry(ask).or_default();
-                    so_far.push_str(&text);
-                    seat.writing(place[ask], so_far)
+                    let flow = seat.writing(place[ask], &text);
+                    // It goes on, or it is gone: then the next send says so.
+                    let _ = looked.send(());
+                    flow
                 }
-                News::Finished(ask, reply) => {
-                    texts.remove(&ask);
-                    seat.finished(place[ask], reply)
-                }
+                News::Finished(ask, reply) => seat.finished(place[ask], reply),
             };
             if !matches!(flow, Ok(Flow::Go)) {
                 stop.store(true, Ordering::Relaxed);
                 break;
             }
         }
-        // The channel is gone by now, so the sampler waits for nobody.
+        // Both channels are gone now, so the sampler waits for nobody.
+        drop(looked);
         match running.join() {
             Ok(written) => written?,
             Err(panic) => std::panic::resume_unwind(panic),

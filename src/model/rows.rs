@@ -4,7 +4,9 @@
 //! the same order meet the same pages; what a row says never depends on it.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, bail};
 use rayon::prelude::*;
@@ -17,7 +19,50 @@ use crate::model::pick;
 use crate::model::random;
 use crate::model::sampler::{Ask, Event, Finish, Flow, Manner, Reply, most_pages};
 use crate::model::stop::StopWatch;
-use crate::model::tokenizer::{TextStream, Tokenizer};
+use crate::model::tokenizer::{Pieces, TextStream, Tokenizer};
+
+/// Asks that wait for somebody with room. Those of one prompt that stand together are taken together.
+pub(crate) struct Queue {
+    prompts: Vec<Range<usize>>,
+    next: AtomicUsize,
+    /// The listener said stop, or somebody failed.
+    stopped: AtomicBool,
+}
+
+impl Queue {
+    pub(crate) fn new(asks: &[Ask]) -> Queue {
+        let mut prompts: Vec<Range<usize>> = Vec::new();
+        for (at, ask) in asks.iter().enumerate() {
+            match prompts.last_mut() {
+                Some(last) if asks[last.start].prompt == ask.prompt => last.end = at + 1,
+                _ => prompts.push(at..at + 1),
+            }
+        }
+        Queue { prompts, next: AtomicUsize::new(0), stopped: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn prompts(&self) -> usize {
+        self.prompts.len()
+    }
+
+    fn take(&self) -> Option<Range<usize>> {
+        self.prompts.get(self.next.fetch_add(1, Ordering::Relaxed)).cloned()
+    }
+
+    /// Asks that nobody has taken.
+    fn left(&self) -> usize {
+        let from = self.prompts.get(self.next.load(Ordering::Relaxed)).map(|asks| asks.start);
+        self.prompts.last().zip(from).map_or(0, |(last, from)| last.end - from)
+    }
+
+    fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    fn stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+}
 
 /// A prompt that was computed, until its last ask has begun.
 #[derive(Debug)]
@@ -51,13 +96,15 @@ pub(crate) struct Run<'a, F> {
     tokenizer: Option<&'a Tokenizer>,
     most_rows: usize,
     on_event: F,
+    queue: &'a Queue,
+    /// Taken, and not begun.
     waiting: VecDeque<usize>,
     prompts: HashMap<Arc<[u32]>, Prompt>,
     /// Asks of each prompt that have not begun.
     not_begun: HashMap<&'a [u32], usize>,
     rows: Vec<Row<'a>>,
-    pub(crate) replies: Vec<Option<Reply>>,
-    stopped: bool,
+    replies: Vec<Option<Reply>>,
+    pieces: Pieces,
 }
 
 impl<'a, F: FnMut(Event<'_>) -> Flow + Send> Run<'a, F> {
@@ -66,20 +113,40 @@ impl<'a, F: FnMut(Event<'_>) -> Flow + Send> Run<'a, F> {
         asks: &'a [Ask],
         tokenizer: Option<&'a Tokenizer>,
         most_rows: usize,
+        queue: &'a Queue,
         on_event: F,
     ) -> Self {
-        let (waiting, replies) = ((0..asks.len()).collect(), vec![None; asks.len()]);
-        let mut not_begun: HashMap<&[u32], usize> = HashMap::new();
-        for ask in asks {
-            *not_begun.entry(&ask.prompt).or_default() += 1;
-        }
-        let (prompts, rows, stopped) = (HashMap::new(), Vec::new(), false);
-        Run { engine, asks, tokenizer, most_rows, on_event, waiting, prompts, not_begun, rows, replies, stopped }
+        let (waiting, replies, rows) = (VecDeque::new(), vec![None; asks.len()], Vec::new());
+        let (prompts, not_begun, pieces) = (HashMap::new(), HashMap::new(), Pieces::default());
+        Run { engine, asks, tokenizer, most_rows, on_event, queue, waiting, prompts, not_begun, rows, replies, pieces }
     }
 
-    /// Until every ask is answered or the listener says stop.
-    pub(crate) fn finish_all(&mut self) -> Result<()> {
-        while !self.stopped {
+    /// Takes some asks out of the queue: false when there are none.
+    fn take(&mut self) -> bool {
+        let Some(taken) = self.queue.take() else { return false };
+        *self.not_begun.entry(&self.asks[taken.start].prompt).or_default() += taken.len();
+        self.waiting.extend(taken);
+        true
+    }
+
+    /// Takes everything: a prompt that comes again later is then kept until it does.
+    pub(crate) fn take_all(&mut self) {
+        while self.take() {}
+    }
+
+    /// Until every ask is answered, or the listener says stop. The replies to asks that others took are none.
+    pub(crate) fn finish(mut self) -> Result<Vec<Option<Reply>>> {
+        let result = self.finish_all();
+        if result.is_err() {
+            self.queue.stop();
+        }
+        // Whether all went well or not, no page stays behind.
+        self.give_back_all();
+        result.map(|()| self.replies)
+    }
+
+    fn finish_all(&mut self) -> Result<()> {
+        while !self.queue.stopped() {
             self.admit()?;
             if self.rows.is_empty() {
                 if let Some(&ask) = self.waiting.front() {
@@ -102,6 +169,9 @@ impl<'a, F: FnMut(Event<'_>) -> Flow + Send> Run<'a, F> {
         let mut admitted = Vec::new();
         let mut fresh: Vec<(Arc<[u32]>, Placed)> = Vec::new();
         while self.rows.len() + admitted.len() < self.most_rows {
+            if self.waiting.is_empty() && !self.take() {
+                break;
+            }
             let Some(&index) = self.waiting.front() else { break };
             let ask = &self.asks[index];
             let growth = most_pages(self.engine, ask) - ask.prompt.len() / PANEL;
@@ -190,7 +260,7 @@ impl<'a, F: FnMut(Event<'_>) -> Flow + Send> Run<'a, F> {
         {
             self.engine.release(&prompt.table);
         }
-        let text = row.follow(tokenizer)?;
+        let text = row.follow(tokenizer, &mut self.pieces)?;
         self.rows.push(row);
         self.tell(self.rows.len() - 1, &text);
         self.remove_finished();
@@ -229,11 +299,12 @@ impl<'a, F: FnMut(Event<'_>) -> Flow + Send> Run<'a, F> {
             self.rows.par_iter_mut().enumerate().for_each_init(Vec::new, choose);
         }
         for index in 0..count {
-            let text = self.rows[index].follow(self.tokenizer)?;
+            let text = self.rows[index].follow(self.tokenizer, &mut self.pieces)?;
             self.tell(index, &text);
         }
         self.remove_finished();
-        let step = Event::Step { tokens: count, rows: self.rows.len(), waiting: self.waiting.len() };
+        let step =
+            Event::Step { tokens: count, rows: self.rows.len(), waiting: self.waiting.len() + self.queue.left() };
         self.send(step);
         Ok(())
     }
@@ -241,13 +312,13 @@ impl<'a, F: FnMut(Event<'_>) -> Flow + Send> Run<'a, F> {
     fn tell(&mut self, index: usize, text: &str) {
         let row = &self.rows[index];
         if !text.is_empty() && (self.on_event)(Event::Text { ask: row.ask, text }) == Flow::Stop {
-            self.stopped = true;
+            self.queue.stop();
         }
     }
 
     fn send(&mut self, event: Event<'_>) {
         if (self.on_event)(event) == Flow::Stop {
-            self.stopped = true;
+            self.queue.stop();
         }
     }
 
@@ -265,7 +336,7 @@ impl<'a, F: FnMut(Event<'_>) -> Flow + Send> Run<'a, F> {
         }
     }
 
-    pub(crate) fn give_back_all(&mut self) {
+    fn give_back_all(&mut self) {
         for row in self.rows.drain(..) {
             row.table.iter().for_each(|&page| self.engine.pages.release(page));
         }
@@ -291,13 +362,13 @@ impl Row<'_> {
     }
 
     /// Follows the newest token with the text, and sees whether the reply ends here. Gives the text to show.
-    fn follow(&mut self, tokenizer: Option<&Tokenizer>) -> Result<String> {
+    fn follow(&mut self, tokenizer: Option<&Tokenizer>, pieces: &mut Pieces) -> Result<String> {
         let token = self.reply.tokens.last().copied().unwrap_or_default();
         let mut shown = String::new();
         if self.manner.eos.contains(&token) {
             (self.done, self.reply.finish) = (true, Finish::Eos);
         } else if let Some(tokenizer) = tokenizer {
-            let seen = self.watch.push(&self.stream.push(tokenizer, token)?);
+            let seen = self.watch.push(&self.stream.push(tokenizer, token, pieces)?);
             shown = seen.text;
             if seen.stopped {
                 (self.done, self.reply.finish) = (true, Finish::Stop);

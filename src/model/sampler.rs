@@ -3,7 +3,8 @@
 //! Commands and the policy ask here. A reply is a function of its prompt, settings and key alone: the bits of its
 //! logits do not depend on the batch or the threads, and its draws are numbered from its key.
 
-use std::sync::Arc;
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -12,13 +13,16 @@ use crate::model::packed::engine::{Engine, EngineSettings, thread_pool};
 use crate::model::packed::llama::PackedLlama;
 use crate::model::packed::pages::Pages;
 use crate::model::pick::Sampling;
-use crate::model::rows::Run;
+use crate::model::rows::{Queue, Run};
 use crate::model::shape::Shape;
 use crate::model::tokenizer::Tokenizer;
 use crate::model::weights::TensorSource;
 
 /// Rows decoded together when the settings do not say; beyond it the cores gain nothing.
 const MOST_ROWS: usize = 64;
+/// Weights up to this size stay in the cores' caches: then rows are dealt to the threads, each of which computes all layers
+/// of its own, and nobody waits. Larger ones would be read once for each thread: there every product is cut up instead.
+const SMALL_BYTES: usize = 48 << 20;
 
 #[derive(Debug, Clone)]
 pub struct SamplerSettings {
@@ -84,7 +88,7 @@ pub enum Event<'a> {
         ask: usize,
         reply: &'a Reply,
     },
-    /// After every step of all rows.
+    /// After every step of all rows that are computed together; small models have as many such sets as threads.
     Step {
         tokens: usize,
         rows: usize,
@@ -103,6 +107,32 @@ pub struct Sampler {
     pub(crate) engine: Engine,
     pub(crate) threads: Arc<rayon::ThreadPool>,
     rows: usize,
+    lanes: Lanes,
+}
+
+/// One thread of its own for the sampler's engine and for each further one, which share its weights; none for a model that
+/// is not small.
+#[derive(Debug, Default)]
+struct Lanes {
+    threads: Vec<rayon::ThreadPool>,
+    engines: Vec<Engine>,
+}
+
+impl Lanes {
+    /// The engine's memory is divided among all.
+    fn new(engine: &mut Engine, threads: usize, cache_bytes: usize) -> Result<Lanes> {
+        let (llama, own) = (Arc::clone(&engine.llama), cache_bytes / threads);
+        // A reply of any length must find room in one lane.
+        let room = own / Pages::page_bytes(&llama.shape) > 2 * Pages::needed(llama.shape.max_positions);
+        if threads == 1 || llama.bytes() > SMALL_BYTES || !room {
+            return Ok(Lanes::default());
+        }
+        *engine = Engine::new(&llama, own);
+        Ok(Lanes {
+            threads: (0..threads).map(|_| thread_pool(1)).collect::<Result<_>>()?,
+            engines: (1..threads).map(|_| Engine::new(&llama, own)).collect(),
+        })
+    }
 }
 
 impl Sampler {
@@ -110,8 +140,10 @@ impl Sampler {
     pub fn new(source: &(impl TensorSource + Sync), shape: &Shape, settings: &SamplerSettings) -> Result<Sampler> {
         let threads = thread_pool(settings.engine.threads)?;
         let llama = threads.install(|| PackedLlama::pack(shape, source))?;
-        let engine = Engine::new(llama, settings.engine.cache_bytes);
-        Ok(Sampler { engine, threads: Arc::new(threads), rows: settings.rows.max(1) })
+        let cache_bytes = settings.engine.cache_bytes;
+        let mut engine = Engine::new(&Arc::new(llama), cache_bytes);
+        let lanes = Lanes::new(&mut engine, threads.current_num_threads(), cache_bytes)?;
+        Ok(Sampler { engine, threads: Arc::new(threads), rows: settings.rows.max(1), lanes })
     }
 
     pub fn shape(&self) -> &Shape {
@@ -128,7 +160,8 @@ impl Sampler {
 
     /// Pages of keys and values in use: after a run, those of remembered prefixes.
     pub fn pages_in_use(&self) -> usize {
-        self.engine.pages.limit() - self.engine.pages.available()
+        let engines = std::iter::once(&self.engine).chain(&self.lanes.engines);
+        engines.map(|engine| engine.pages.limit() - engine.pages.available()).sum()
     }
 
     /// True when bf16 holds the weights exactly and the kernels read them so.
@@ -147,14 +180,34 @@ impl Sampler {
         for (index, ask) in asks.iter().enumerate() {
             check(&self.engine, ask, tokenizer).with_context(|| format!("ask {index}"))?;
         }
-        let threads = Arc::clone(&self.threads);
-        threads.install(|| {
-            let mut run = Run::new(&mut self.engine, asks, tokenizer, self.rows, on_event);
-            let result = run.finish_all();
-            // Whether all went well or not, no page stays behind.
-            run.give_back_all();
-            result.map(|()| run.replies)
-        })
+        let queue = Queue::new(asks);
+        // With fewer prompts than lanes some would have nothing to do.
+        if queue.prompts() < self.lanes.threads.len() || self.lanes.threads.is_empty() {
+            let threads = Arc::clone(&self.threads);
+            return threads.install(|| {
+                let mut run = Run::new(&mut self.engine, asks, tokenizer, self.rows, &queue, on_event);
+                run.take_all();
+                run.finish()
+            });
+        }
+        let rows = self.rows.div_ceil(self.lanes.threads.len());
+        let on_event = Mutex::new(on_event);
+        let hear = |event: Event<'_>| on_event.lock().unwrap_or_else(PoisonError::into_inner)(event);
+        let lane = |engine: &mut Engine| Run::new(engine, asks, tokenizer, rows, &queue, hear).finish();
+        let engines = std::iter::once(&mut self.engine).chain(&mut self.lanes.engines);
+        let done: Vec<Result<Vec<Option<Reply>>>> = std::thread::scope(|scope| {
+            let lane = &lane;
+            let running: Vec<_> = engines
+                .zip(&self.lanes.threads)
+                .map(|(engine, thread)| scope.spawn(move || thread.install(|| lane(engine))))
+                .collect();
+            running.into_iter().map(|lane| lane.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+        });
+        let mut replies = vec![None; asks.len()];
+        for own in done {
+            replies.iter_mut().zip(own?).filter(|(_, own)| own.is_some()).for_each(|(reply, own)| *reply = own);
+        }
+        Ok(replies)
     }
 }
 

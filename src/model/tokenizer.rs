@@ -3,7 +3,7 @@
 //! Sampling, scoring and training take their tokens here. The tokenizer comes with a downloaded model: its parts are
 //! checked against a list before they run, and a panic inside the tokenizer library becomes an error.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -183,14 +183,25 @@ pub struct TextStream {
     given: usize,
 }
 
+/// Pieces that were seen before: decoding asks a tokenizer's patterns anew each time, and replies repeat themselves.
+#[derive(Debug, Default)]
+pub struct Pieces {
+    /// By how many tokens were given out, and all of the window.
+    known: HashMap<Vec<u32>, String>,
+    asked: Vec<u32>,
+}
+
+/// Pieces that are remembered at once: some megabytes.
+const MOST_PIECES: usize = 1 << 16;
+
 /// A character of at most four bytes, from tokens of at least one byte each; more means that it never completes.
 const MAX_HELD_BACK: usize = 8;
 
 impl TextStream {
     /// The text that this token completes; empty while a character is unfinished.
-    pub fn push(&mut self, tokenizer: &Tokenizer, token: u32) -> Result<String> {
+    pub fn push(&mut self, tokenizer: &Tokenizer, token: u32, pieces: &mut Pieces) -> Result<String> {
         self.window.push(token);
-        let piece = self.piece(tokenizer)?;
+        let piece = self.known_piece(tokenizer, pieces)?;
         if piece.ends_with('\u{fffd}') && self.window.len() - self.given < MAX_HELD_BACK {
             return Ok(String::new());
         }
@@ -203,6 +214,21 @@ impl TextStream {
     pub fn finish(&mut self, tokenizer: &Tokenizer) -> Result<String> {
         let piece = self.piece(tokenizer)?;
         self.given = self.window.len();
+        Ok(piece)
+    }
+
+    fn known_piece(&self, tokenizer: &Tokenizer, pieces: &mut Pieces) -> Result<String> {
+        pieces.asked.clear();
+        pieces.asked.push(self.given as u32);
+        pieces.asked.extend_from_slice(&self.window);
+        if let Some(piece) = pieces.known.get(&pieces.asked[..]) {
+            return Ok(piece.clone());
+        }
+        let piece = self.piece(tokenizer)?;
+        if pieces.known.len() >= MOST_PIECES {
+            pieces.known.clear();
+        }
+        pieces.known.insert(pieces.asked.clone(), piece.clone());
         Ok(piece)
     }
 

@@ -10,6 +10,7 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use crate::model::llama::{Places, pad_right};
 use crate::model::random;
 use crate::model::shape::Shape;
+use crate::train::hand::layout::common;
 
 /// Lengths are rounded up to a multiple of this, so that few shapes occur.
 const BUCKET: usize = 16;
@@ -50,6 +51,16 @@ impl Sequence {
     /// Positions that a forward pass computes: all but the last token's.
     pub fn positions(&self) -> usize {
         self.reply.end - 1
+    }
+
+    /// The tokens at these positions.
+    pub fn read(&self) -> &[u32] {
+        &self.tokens[..self.positions()]
+    }
+
+    /// All up to the reply's end: what a reward is of.
+    pub fn whole(&self) -> &[u32] {
+        &self.tokens[..self.reply.end]
     }
 }
 
@@ -109,16 +120,36 @@ impl Rows {
     }
 }
 
-/// Items by their size in positions, dealt to workers as groups that pad to at most `most` positions each. A group keeps
-/// items of like length together; which worker gets what follows from the sizes alone.
-/// Without padding a group's size is the sum of its items' sizes, and all groups are about equal.
-pub fn deal(sizes: &[usize], workers: usize, most: usize, pads: bool) -> Vec<Vec<Vec<usize>>> {
-    let workers = workers.max(1);
-    if !pads {
-        return deal_evenly(sizes, workers, most);
+/// Something to compute: how many positions it takes, and what it begins with.
+#[derive(Clone, Copy, Debug)]
+pub struct Item<'a> {
+    pub positions: usize,
+    pub begins: &'a [u32],
+}
+
+impl<'a> Item<'a> {
+    pub fn text(tokens: &'a [u32]) -> Item<'a> {
+        Item { positions: tokens.len(), begins: tokens }
     }
+
+    /// Two texts that stay together, and what they begin with alike is computed once.
+    pub fn two(one: &'a [u32], other: &'a [u32]) -> Item<'a> {
+        Item { positions: one.len() + other.len() - common(one, other), begins: one }
+    }
+}
+
+/// Items dealt to workers as groups that pad to at most `most` positions each. A group keeps items of like length together;
+/// which worker gets what follows from the items alone.
+/// Without padding a group's size is the sum of its items' sizes less what they begin with alike, and all groups are about
+/// equal.
+pub fn deal(items: &[Item<'_>], workers: usize, most: usize, pads: bool) -> Vec<Vec<Vec<usize>>> {
+    let workers = workers.max(1);
+    let sizes: Vec<usize> = items.iter().map(|item| item.positions).collect();
     let mut order: Vec<usize> = (0..sizes.len()).collect();
     order.sort_by_key(|&item| (std::cmp::Reverse(sizes[item]), item));
+    if !pads {
+        return deal_evenly(items, &order, workers, most);
+    }
     let total: usize = sizes.iter().sum();
     // As many groups as workers when everything fits, so that each worker computes one large product.
     let share = total.div_ceil(workers).min(most.max(1));
@@ -144,17 +175,20 @@ pub fn deal(sizes: &[usize], workers: usize, most: usize, pads: bool) -> Vec<Vec
     dealt.into_iter().map(|(_, groups)| groups).filter(|groups| !groups.is_empty()).collect()
 }
 
-/// Largest first, each to the group that has least: as many groups a worker as memory asks for.
-fn deal_evenly(sizes: &[usize], workers: usize, most: usize) -> Vec<Vec<Vec<usize>>> {
-    let total: usize = sizes.iter().sum();
+/// Largest first, each to the group that has least with it: as many groups a worker as memory asks for. What an item shares
+/// with a group is looked up in the group's first item: near enough, and quick among thousands.
+fn deal_evenly(items: &[Item<'_>], order: &[usize], workers: usize, most: usize) -> Vec<Vec<Vec<usize>>> {
+    let total: usize = items.iter().map(|item| item.positions).sum();
     let rounds = total.div_ceil(workers * most.max(1)).max(1);
-    let mut order: Vec<usize> = (0..sizes.len()).collect();
-    order.sort_by_key(|&item| (std::cmp::Reverse(sizes[item]), item));
     let mut groups: Vec<(usize, Vec<usize>)> = vec![(0, Vec::new()); workers * rounds];
-    for item in order {
-        if let Some(least) = groups.iter_mut().min_by_key(|(load, _)| *load) {
-            least.0 += sizes[item];
-            least.1.push(item);
+    for &item in order {
+        let with = |(load, group): &(usize, Vec<usize>)| {
+            let shared = group.first().map_or(0, |&first| common(items[first].begins, items[item].begins));
+            load + items[item].positions - shared
+        };
+        if let Some((load, least)) = (0..groups.len()).map(|at| (with(&groups[at]), at)).min() {
+            groups[least].0 = load;
+            groups[least].1.push(item);
         }
     }
     let mut dealt = vec![Vec::new(); workers];
@@ -234,7 +268,9 @@ mod tests {
             (vec![300, 2, 2], 2, 100),
             ((1..200).collect(), 3, 1000),
         ] {
-            let dealt = deal(&sizes, workers, most, true);
+            let texts: Vec<Vec<u32>> = sizes.iter().enumerate().map(|(key, &size)| vec![key as u32; size]).collect();
+            let items: Vec<Item<'_>> = texts.iter().map(|text| Item::text(text)).collect();
+            let dealt = deal(&items, workers, most, true);
             let mut all: Vec<usize> = dealt.iter().flatten().flatten().copied().collect();
             all.sort_unstable();
             assert_eq!(all, (0..sizes.len()).collect::<Vec<_>>());
@@ -242,7 +278,7 @@ mod tests {
                 let longest = group.iter().map(|&item| sizes[item]).max().unwrap();
                 assert!(group.len() == 1 || group.len() * longest <= most, "{group:?}");
             }
-            let dealt = deal(&sizes, workers, most, false);
+            let dealt = deal(&items, workers, most, false);
             let mut all: Vec<usize> = dealt.iter().flatten().flatten().copied().collect();
             all.sort_unstable();
             assert_eq!(all, (0..sizes.len()).collect::<Vec<_>>());
@@ -252,7 +288,20 @@ mod tests {
                 assert!(group.len() == 1 || size <= most + longest, "{group:?}");
             }
         }
-        assert_eq!(deal(&[8; 32], 2, 10_000, true).iter().map(Vec::len).collect::<Vec<_>>(), [1, 1]);
+        let alike = [Item::text(&[7; 8]); 32];
+        assert_eq!(deal(&alike, 2, 10_000, true).iter().map(Vec::len).collect::<Vec<_>>(), [1, 1]);
+    }
+
+    #[test]
+    fn what_begins_alike_weighs_only_what_it_adds() {
+        let text = |key: u32, length: usize| -> Vec<u32> { [vec![1; 30], vec![key; length]].concat() };
+        // Four of 40 tokens that share 30, and two of 25 by themselves: 30 + 10 + 10 + 25 for each worker.
+        let texts = [text(2, 10), text(3, 10), text(4, 10), text(5, 10), vec![6; 25], vec![7; 25]];
+        let items: Vec<Item<'_>> = texts.iter().map(|text| Item::text(text)).collect();
+        let dealt = deal(&items, 2, 1000, false);
+        assert_eq!(dealt, [vec![vec![0, 2, 4]], vec![vec![1, 3, 5]]]);
+        assert_eq!(Item::two(&texts[0], &texts[1]).positions, 50);
+        assert_eq!(Item::two(&texts[0], &texts[4]).positions, 65);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use anyhow::{Result, ensure};
 
-use crate::train::batch::{self, Sequence};
+use crate::train::batch::{self, Item, Sequence};
 use crate::train::gradient::TokenLogProbs;
 use crate::train::hand::pass::Manner;
 use crate::train::log_probs;
@@ -51,9 +51,10 @@ impl Pair {
         log_probs.iter().enumerate().map(weigh).sum()
     }
 
-    fn size(&self, pads: bool) -> usize {
-        let (chosen, rejected) = (self.chosen.positions(), self.rejected.positions());
-        if pads { 2 * chosen.max(rejected) } else { chosen + rejected }
+    fn item(&self, pads: bool) -> Item<'_> {
+        let (chosen, rejected) = (self.chosen.read(), self.rejected.read());
+        let both = Item::two(chosen, rejected);
+        if pads { Item { positions: 2 * chosen.len().max(rejected.len()), ..both } } else { both }
     }
 }
 
@@ -122,13 +123,13 @@ impl Dpo {
         let pair_tokens: u64 = pairs.iter().map(|pair| tokens_of(&[&pair.chosen, &pair.rejected])).sum();
 
         let pads = self.pupil.student()?.pads();
-        let sizes: Vec<usize> = pairs.iter().map(|pair| pair.size(pads)).collect();
-        let dealt = batch::deal(&sizes, workers, lesson.most_positions, pads);
+        let items: Vec<Item<'_>> = pairs.iter().map(|pair| pair.item(pads)).collect();
+        let dealt = batch::deal(&items, workers, lesson.most_positions, pads);
         let mut parts: Vec<Vec<Work>> =
             dealt.into_iter().map(|groups| groups.into_iter().map(Work::Pairs).collect()).collect();
-        let sizes: Vec<usize> = replay.iter().map(|sequence| sequence.positions()).collect();
+        let items: Vec<Item<'_>> = replay.iter().map(|sequence| Item::text(sequence.read())).collect();
         let dealt =
-            if replay.is_empty() { Vec::new() } else { batch::deal(&sizes, workers, lesson.most_positions, pads) };
+            if replay.is_empty() { Vec::new() } else { batch::deal(&items, workers, lesson.most_positions, pads) };
         for (worker, groups) in dealt.into_iter().enumerate() {
             let groups = groups.into_iter().map(Work::Replay);
             match parts.get_mut(worker) {

@@ -14,8 +14,7 @@ pub fn log_probs(
     workers: &Workers,
     most_positions: usize,
 ) -> Result<TokenLogProbs> {
-    let sizes: Vec<usize> = sequences.iter().map(|sequence| sequence.positions()).collect();
-    student.each(sequences, &sizes, workers, most_positions, |handle, group| handle.log_probs(group))
+    student.each(sequences, Sequence::read, workers, most_positions, |handle, group| handle.log_probs(group))
 }
 
 /// The log-prob of a whole reply, added up in f64.

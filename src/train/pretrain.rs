@@ -5,7 +5,7 @@
 
 use anyhow::{Result, ensure};
 
-use crate::train::batch::{self, Sequence};
+use crate::train::batch::{self, Item, Sequence};
 use crate::train::gradient::TokenLogProbs;
 use crate::train::hand::pass::Manner;
 use crate::train::parameters::Numbers;
@@ -67,10 +67,10 @@ impl Pretraining {
     pub fn step(&mut self) -> Result<StepReport> {
         let chosen = batch::of_step(self.documents.len(), self.settings.batch, self.pupil.taken, self.settings.seed);
         let rows: Vec<&Document> = chosen.iter().map(|&item| &self.documents[item]).collect();
-        let sizes: Vec<usize> = rows.iter().map(|row| row.sequence.positions()).collect();
-        let tokens = sizes.iter().sum::<usize>() as u64;
+        let items: Vec<Item<'_>> = rows.iter().map(|row| Item::text(row.sequence.read())).collect();
+        let tokens = rows.iter().map(|row| row.sequence.positions() as u64).sum();
         let total: f64 = rows.iter().flat_map(|row| row.weights(self.prompt_weight)).sum();
-        let parts = batch::deal(&sizes, PARTS, self.settings.most_positions, self.pupil.student()?.pads());
+        let parts = batch::deal(&items, PARTS, self.settings.most_positions, self.pupil.student()?.pads());
         let (losses, gradient) = self.pupil.gradient(parts, |handle, group, sum| {
             let group: Vec<&Document> = group.into_iter().map(|item| rows[item]).collect();
             weighted(handle, &group, self.prompt_weight, total, sum)

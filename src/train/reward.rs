@@ -4,7 +4,7 @@
 
 use anyhow::{Result, ensure};
 
-use crate::train::batch::{self, Sequence};
+use crate::train::batch::{self, Item, Sequence};
 use crate::train::hand::pass::Manner;
 use crate::train::losses::{self, PairLoss};
 use crate::train::parameters::Numbers;
@@ -62,8 +62,9 @@ impl Reward {
         let step = self.pupil.taken;
         let chosen = batch::of_step(self.pairs.len(), lesson.batch, step, lesson.seed);
         let pairs: Vec<&Ranked> = chosen.iter().map(|&item| &self.pairs[item]).collect();
-        let sizes: Vec<usize> = pairs.iter().map(|pair| pair.chosen.reply.end + pair.rejected.reply.end).collect();
-        let parts = batch::deal(&sizes, self.pupil.workers.count(), lesson.most_positions, false);
+        let items: Vec<Item<'_>> =
+            pairs.iter().map(|pair| Item::two(pair.chosen.whole(), pair.rejected.whole())).collect();
+        let parts = batch::deal(&items, self.pupil.workers.count(), lesson.most_positions, false);
         let settings = self.settings;
         let (done, gradient) = self.pupil.gradient(parts, |handle, group, sum| {
             let manner = lesson.manner(step, 0, group.first().copied().unwrap_or(0));
@@ -79,7 +80,7 @@ impl Reward {
         broken.sort_unstable();
         let report = StepReport {
             loss: mean(|loss| loss.loss),
-            tokens: sizes.iter().sum::<usize>() as u64,
+            tokens: pairs.iter().map(|pair| (pair.chosen.whole().len() + pair.rejected.whole().len()) as u64).sum(),
             reward: Some(RewardReport {
                 pairs: losses.len() as u32,
                 reward_chosen: mean(|loss| loss.reward_chosen),
@@ -141,6 +142,5 @@ fn rank(
 
 /// Rewards of replies in order, in groups of at most so many positions.
 pub fn rewards(student: &Student, rows: &[&Sequence], workers: &Workers, most_positions: usize) -> Result<Vec<f64>> {
-    let sizes: Vec<usize> = rows.iter().map(|row| row.reply.end).collect();
-    student.each(rows, &sizes, workers, most_positions, |handle, group| handle.rewards(group))
+    student.each(rows, Sequence::whole, workers, most_positions, |handle, group| handle.rewards(group))
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use crate::train::batch::{self, Sequence};
+use crate::train::batch::{self, Item, Sequence};
 use crate::train::gradient::TokenLogProbs;
 use crate::train::hand::pass::Manner;
 use crate::train::log_probs;
@@ -43,10 +43,10 @@ impl Sft {
     pub fn measure(&self) -> Result<(StepReport, Numbers)> {
         let chosen = batch::of_step(self.examples.len(), self.settings.batch, self.pupil.taken, self.settings.seed);
         let rows: Vec<&Sequence> = chosen.iter().map(|&item| &self.examples[item]).collect();
-        let sizes: Vec<usize> = rows.iter().map(|sequence| sequence.positions()).collect();
+        let items: Vec<Item<'_>> = rows.iter().map(|sequence| Item::text(sequence.read())).collect();
         let tokens: u64 = rows.iter().map(|sequence| u64::from(sequence.reply_tokens())).sum();
         let pads = self.pupil.student()?.pads();
-        let parts = batch::deal(&sizes, self.pupil.workers.count(), self.settings.most_positions, pads);
+        let parts = batch::deal(&items, self.pupil.workers.count(), self.settings.most_positions, pads);
         let (losses, gradient) = self.pupil.gradient(parts, |handle, group, sum| {
             let manner = self.settings.manner(self.pupil.taken, 0, group.first().copied().unwrap_or(0));
             let group: Vec<&Sequence> = group.into_iter().map(|item| rows[item]).collect();

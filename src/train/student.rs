@@ -8,7 +8,7 @@ use burn::tensor::{DType, Device};
 use crate::model::llama::Llama;
 use crate::model::shape::Shape;
 use crate::model::weights::{TensorSource, Weights};
-use crate::train::batch::{self, Sequence};
+use crate::train::batch::{self, Item, Sequence};
 use crate::train::gradient::{self, TokenLogProbs};
 use crate::train::hand::net::Net;
 use crate::train::hand::pass::Manner;
@@ -135,17 +135,18 @@ impl Student {
         }
     }
 
-    /// Asks something of every text, in groups of at most so many positions, dealt to all workers; the answers stand in the order of the
-    /// texts.
+    /// Asks something of every text, in groups of which at most so many positions are read, dealt to all workers; the answers
+    /// stand in the order of the texts.
     pub fn each<T: Send>(
         &self,
         texts: &[&Sequence],
-        sizes: &[usize],
+        read: impl Fn(&Sequence) -> &[u32],
         workers: &Workers,
         most_positions: usize,
         ask: impl Fn(&Handle<'_>, &[&Sequence]) -> Result<Vec<T>> + Sync,
     ) -> Result<Vec<T>> {
-        let dealt = batch::deal(sizes, workers.count(), most_positions, self.pads());
+        let items: Vec<Item<'_>> = texts.iter().map(|text| Item::text(read(text))).collect();
+        let dealt = batch::deal(&items, workers.count(), most_positions, self.pads());
         let parts: Vec<(Handle<'_>, Vec<Vec<usize>>)> =
             dealt.into_iter().map(|groups| (self.handle(), groups)).collect();
         let done = workers.each(parts, |(handle, groups)| -> Result<Vec<(usize, T)>> {

@@ -52,9 +52,24 @@ fn off(found: &[f32], expected: &[f32]) -> f64 {
 
 #[test]
 fn texts_one_behind_the_other_give_what_padded_rows_give() {
-    let rows = [sequence(20, 5, 1), sequence(80, 1, 2), sequence(9, 8, 3), sequence(150, 70, 4)];
-    let rows: Vec<&Sequence> = rows.iter().collect();
-    for case in CASES {
+    let apart = [sequence(20, 5, 1), sequence(80, 1, 2), sequence(9, 8, 3), sequence(150, 70, 4)];
+    // One beginning for four, of which two go on alike for longer; one that is there twice; one that ends within another.
+    let parted = |shared: usize, tokens: usize, from: usize, key: usize| {
+        let mut parted = sequence(tokens, from, 4);
+        parted.tokens[shared..].copy_from_slice(&sequence(tokens, from, key).tokens[shared..]);
+        parted
+    };
+    let alike = [
+        parted(30, 90, 60, 5),
+        sequence(150, 70, 4),
+        parted(100, 130, 40, 6),
+        sequence(60, 50, 4),
+        sequence(20, 5, 1),
+        sequence(20, 5, 1),
+        parted(3, 40, 2, 7),
+    ];
+    for (case, rows) in CASES.iter().flat_map(|&case| [(case, &apart[..]), (case, &alike[..])]) {
+        let rows: Vec<&Sequence> = rows.iter().collect();
         let (expected, by_graph) = gradient(&graph(case), &rows, Manner::default());
         let packed: Student = hand(case).into();
         let (found, by_hand) = gradient(&packed, &rows, Manner::default());
@@ -65,9 +80,11 @@ fn texts_one_behind_the_other_give_what_padded_rows_give() {
             assert!(off < 1e-4, "{case}, {}: {off}", parameter.name);
         }
         // Alone or together: the same numbers.
-        for (row, from) in rows.iter().zip([0, 15, 94, 95]) {
+        let mut from = 0;
+        for row in &rows {
             let (alone, _) = gradient(&packed, &[row], Manner::default());
             assert!(off(&alone, &found[from..from + alone.len()]) < 1e-5, "{case}");
+            from += alone.len();
         }
         let scored = packed.handle().log_probs(&rows).unwrap().concat();
         assert_eq!(scored, found, "{case}: scoring and learning see the same bits");

@@ -2,6 +2,8 @@
 //!
 //! It places texts in pages, computes what is not there yet in chunks of bounded size, and hands pages back.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, ensure};
 
 use crate::model::packed::attention::Span;
@@ -29,7 +31,7 @@ impl Default for EngineSettings {
 
 #[derive(Debug)]
 pub struct Engine {
-    pub llama: PackedLlama,
+    pub llama: Arc<PackedLlama>,
     pub pages: Pages,
     pub prefixes: Prefixes,
     pub work: Workspace,
@@ -52,8 +54,9 @@ pub fn thread_pool(threads: usize) -> Result<rayon::ThreadPool> {
 }
 
 impl Engine {
-    pub fn new(llama: PackedLlama, cache_bytes: usize) -> Engine {
-        let pages = Pages::new(&llama.shape, cache_bytes);
+    /// Several engines may share the weights.
+    pub fn new(llama: &Arc<PackedLlama>, cache_bytes: usize) -> Engine {
+        let (llama, pages) = (Arc::clone(llama), Pages::new(&llama.shape, cache_bytes));
         Engine { llama, pages, prefixes: Prefixes::default(), work: Workspace::default() }
     }
 

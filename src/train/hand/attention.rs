@@ -1,6 +1,7 @@
 //! Causal attention of texts that stand one behind the other, forward and back. Weights are not kept but computed again.
 //!
-//! Each text sees itself only, so texts of different lengths need no padding. It knows no projection and no position:
+//! Each text sees itself only, its beginning included where that stands among another's rows; so texts of different lengths
+//! need no padding. It knows no projection and no position:
 //! queries and keys come turned.
 
 use std::ops::Range;
@@ -8,6 +9,7 @@ use std::ops::Range;
 use pulp::Arch;
 
 use crate::train::hand::lanes;
+use crate::train::hand::layout::{Layout, Span};
 use crate::train::hand::product::{Into, Matrix, product};
 use crate::train::hand::scratch::Scratch;
 
@@ -36,6 +38,13 @@ impl Heads {
     }
 }
 
+/// Who sees whom: every text, and which of its rows ask. Rows that ask stand one behind the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Sight<'a> {
+    pub spans: &'a [Span],
+    pub asking: &'a [Range<usize>],
+}
+
 /// What attention reads: rows of turned queries, turned keys, and values.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
@@ -47,7 +56,7 @@ pub struct Inputs<'a> {
 /// softmax(Q Kᵀ / √D) V of every text and head. `totals` keeps one number a head and token for the way back.
 pub fn forward(
     heads: Heads,
-    texts: &[Range<usize>],
+    sight: Sight<'_>,
     inputs: Inputs<'_>,
     out: &mut [f32],
     totals: &mut [f32],
@@ -55,19 +64,25 @@ pub fn forward(
 ) {
     let arch = Arch::new();
     let (wide, narrow, dim) = (heads.query_width(), heads.key_width(), heads.dim);
-    let longest = texts.iter().map(|text| text.len()).max().unwrap_or(0);
+    let asking = inputs.q.len() / wide;
+    let longest = Layout::longest(sight.spans);
     let mut scores = scratch.take(BLOCK.min(longest) * longest);
-    each_block(heads, texts, |head, key_head, text, block| {
-        let (rows, seen) = (block.len(), block.end - text.start);
+    sight.each_block(heads, |head, key_head, block| {
+        let (rows, seen) = (block.rows, block.seen());
         let scores = &mut scores[..rows * seen];
-        let queries = Matrix::wide(&inputs.q[block.start * wide + head * dim..], rows, dim, wide);
-        let keys = Matrix::wide(&inputs.k[text.start * narrow + key_head * dim..], seen, dim, narrow);
-        product(queries, keys.transposed(), 1.0, Into::new(scores, seen));
-        let kept = &mut totals[head * inputs.q.len() / wide..][block.clone()];
-        lanes::softmax(arch, scores, seen, block.start - text.start + 1, heads.scale(), kept);
-        let values = Matrix::wide(&inputs.v[text.start * narrow + key_head * dim..], seen, dim, narrow);
-        let out = Into::new(&mut out[block.start * wide + head * dim..], wide);
-        product(Matrix::new(scores, rows, seen), values, 1.0, out);
+        let queries = Matrix::wide(&inputs.q[block.at * wide + head * dim..], rows, dim, wide);
+        for (column, part) in block.parts() {
+            let keys = Matrix::wide(&inputs.k[part.start * narrow + key_head * dim..], part.len(), dim, narrow);
+            product(queries, keys.transposed(), 1.0, Into::new(&mut scores[column..], seen));
+        }
+        let kept = &mut totals[head * asking + block.at..][..rows];
+        lanes::softmax(arch, scores, seen, seen + 1 - rows, heads.scale(), kept);
+        let out = &mut out[block.at * wide + head * dim..];
+        for (column, part) in block.parts() {
+            let weights = Matrix::wide(&scores[column..], rows, part.len(), seen);
+            let values = Matrix::wide(&inputs.v[part.start * narrow + key_head * dim..], part.len(), dim, narrow);
+            product(weights, values, 1.0, Into { numbers: out, step: wide, add: column > 0 });
+        }
     });
     scratch.give(scores);
 }
@@ -90,7 +105,7 @@ pub struct Result<'a> {
 
 pub fn backward(
     heads: Heads,
-    texts: &[Range<usize>],
+    sight: Sight<'_>,
     inputs: Inputs<'_>,
     result: Result<'_>,
     by: ByInputs<'_>,
@@ -98,41 +113,85 @@ pub fn backward(
 ) {
     let arch = Arch::new();
     let (wide, narrow, dim, scale) = (heads.query_width(), heads.key_width(), heads.dim, heads.scale());
-    let longest = texts.iter().map(|text| text.len()).max().unwrap_or(0);
+    let asking = inputs.q.len() / wide;
+    let longest = Layout::longest(sight.spans);
     let mut weights = scratch.take(BLOCK.min(longest) * longest);
     let mut by_weights = scratch.take(BLOCK.min(longest) * longest);
     by.k.fill(0.0);
     by.v.fill(0.0);
-    each_block(heads, texts, |head, key_head, text, block| {
-        let (rows, seen) = (block.len(), block.end - text.start);
-        let (from_query, from_key) = (block.start * wide + head * dim, text.start * narrow + key_head * dim);
+    sight.each_block(heads, |head, key_head, block| {
+        let (rows, seen) = (block.rows, block.seen());
+        let from_query = block.at * wide + head * dim;
+        let from_key = |part: &Range<usize>| part.start * narrow + key_head * dim;
         let (weights, by_weights) = (&mut weights[..rows * seen], &mut by_weights[..rows * seen]);
         let queries = Matrix::wide(&inputs.q[from_query..], rows, dim, wide);
-        let keys = Matrix::wide(&inputs.k[from_key..], seen, dim, narrow);
-        let values = Matrix::wide(&inputs.v[from_key..], seen, dim, narrow);
         let by_out = Matrix::wide(&result.by_out[from_query..], rows, dim, wide);
-        product(queries, keys.transposed(), 1.0, Into::new(weights, seen));
-        let kept = &result.totals[head * inputs.q.len() / wide..][block.clone()];
-        lanes::softmax_again(arch, weights, seen, block.start - text.start + 1, scale, kept);
-        product(Matrix::new(weights, rows, seen).transposed(), by_out, 1.0, Into::added(&mut by.v[from_key..], narrow));
-        product(by_out, values.transposed(), 1.0, Into::new(by_weights, seen));
+        for (column, part) in block.parts() {
+            let keys = Matrix::wide(&inputs.k[from_key(&part)..], part.len(), dim, narrow);
+            product(queries, keys.transposed(), 1.0, Into::new(&mut weights[column..], seen));
+        }
+        let kept = &result.totals[head * asking + block.at..][..rows];
+        lanes::softmax_again(arch, weights, seen, seen + 1 - rows, scale, kept);
+        for (column, part) in block.parts() {
+            let own = Matrix::wide(&weights[column..], rows, part.len(), seen).transposed();
+            product(own, by_out, 1.0, Into::added(&mut by.v[from_key(&part)..], narrow));
+            let values = Matrix::wide(&inputs.v[from_key(&part)..], part.len(), dim, narrow);
+            product(by_out, values.transposed(), 1.0, Into::new(&mut by_weights[column..], seen));
+        }
         let (by_o, o) = (&result.by_out[from_query..], &result.out[from_query..]);
         lanes::softmax_back(arch, weights, by_weights, seen, scale, by_o, o, dim, wide);
-        let by_scores = Matrix::new(by_weights, rows, seen);
-        product(by_scores, keys, 1.0, Into::new(&mut by.q[from_query..], wide));
-        product(by_scores.transposed(), queries, 1.0, Into::added(&mut by.k[from_key..], narrow));
+        for (column, part) in block.parts() {
+            let by_scores = Matrix::wide(&by_weights[column..], rows, part.len(), seen);
+            let keys = Matrix::wide(&inputs.k[from_key(&part)..], part.len(), dim, narrow);
+            let by_q = Into { numbers: &mut by.q[from_query..], step: wide, add: column > 0 };
+            product(by_scores, keys, 1.0, by_q);
+            product(by_scores.transposed(), queries, 1.0, Into::added(&mut by.k[from_key(&part)..], narrow));
+        }
     });
     scratch.give_all([weights, by_weights]);
 }
 
-/// Every block of queries of every text and head: query head, key head, text, block.
-fn each_block(heads: Heads, texts: &[Range<usize>], mut work: impl FnMut(usize, usize, &Range<usize>, Range<usize>)) {
-    let group = heads.queries / heads.keys;
-    for text in texts {
-        for head in 0..heads.queries {
-            for start in text.clone().step_by(BLOCK) {
-                work(head, head / group, text, start..(start + BLOCK).min(text.end));
+/// Some queries of a text that are computed together.
+struct Block<'a> {
+    span: &'a Span,
+    /// Where they stand among all that ask.
+    at: usize,
+    rows: usize,
+    /// One behind its last row.
+    end: usize,
+}
+
+impl Block<'_> {
+    /// Tokens that its last row sees; each row before sees one less.
+    fn seen(&self) -> usize {
+        self.span.begun() + self.end - self.span.rows.start
+    }
+
+    /// The rows that are seen, in pieces that stand together, each with its first column among the scores.
+    fn parts(&self) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let own = self.span.rows.start..self.end;
+        self.span.before.iter().cloned().chain([own]).scan(0, |column, part| {
+            let first = *column;
+            *column += part.len();
+            Some((first, part))
+        })
+    }
+}
+
+impl Sight<'_> {
+    /// Every block of queries of every text and head: query head, key head, block.
+    fn each_block(&self, heads: Heads, mut work: impl FnMut(usize, usize, &Block<'_>)) {
+        let group = heads.queries / heads.keys;
+        let mut from = 0;
+        for (span, asking) in self.spans.iter().zip(self.asking) {
+            for head in 0..heads.queries {
+                for start in asking.clone().step_by(BLOCK) {
+                    let end = (start + BLOCK).min(asking.end);
+                    let at = from + start - asking.start;
+                    work(head, head / group, &Block { span, at, rows: end - start, end });
+                }
             }
+            from += asking.len();
         }
     }
 }

@@ -3,14 +3,13 @@
 //! What the way back needs is kept, or computed again from the layer's input where memory binds: the same functions in the
 //! same order, so the same bits. It knows no loss.
 
-use std::ops::Range;
-
 use pulp::Arch;
 
 use crate::model::random;
 use crate::train::dropout::{self, Dropout};
-use crate::train::hand::attention::{self, ByInputs, Heads, Inputs};
+use crate::train::hand::attention::{self, ByInputs, Heads, Inputs, Sight};
 use crate::train::hand::lanes;
+use crate::train::hand::layout::{Layout, Wanted};
 use crate::train::hand::net::{LayerPlace, Net, ProjectionPlace};
 use crate::train::hand::projection::{Projection, Sums};
 use crate::train::hand::scratch::Scratch;
@@ -19,24 +18,21 @@ use crate::train::hand::scratch::Scratch;
 #[derive(Debug)]
 pub struct Course<'a> {
     pub net: &'a Net,
-    pub texts: Vec<Range<usize>>,
-    /// Turns of each position, D/2 numbers each.
-    pub cosines: Vec<f32>,
-    pub sines: Vec<f32>,
+    pub layout: Layout,
     /// Of what the layers add.
     pub dropout: Option<Dropout>,
     /// Of what the adapters read.
     pub adapter_dropout: Option<Dropout>,
 }
 
-/// What the way back through a layer needs.
+/// What the way back through a layer needs: its input, keys and values of all rows, everything else of the wanted ones.
 #[derive(Debug)]
 pub struct Kept {
     input: Vec<f32>,
     inverse: Vec<f32>,
-    q: Vec<f32>,
     k: Vec<f32>,
     v: Vec<f32>,
+    q: Vec<f32>,
     totals: Vec<f32>,
     attended: Vec<f32>,
     middle: Vec<f32>,
@@ -47,8 +43,8 @@ pub struct Kept {
 
 impl Kept {
     pub fn give_back(self, scratch: &mut Scratch) {
-        let Kept { input, inverse, q, k, v, totals, attended, middle, inverse_of_middle, gate, up } = self;
-        scratch.give_all([input, inverse, q, k, v, totals, attended, middle, inverse_of_middle, gate, up]);
+        let Kept { input, inverse, k, v, q, totals, attended, middle, inverse_of_middle, gate, up } = self;
+        scratch.give_all([input, inverse, k, v, q, totals, attended, middle, inverse_of_middle, gate, up]);
     }
 }
 
@@ -58,8 +54,13 @@ impl Course<'_> {
         Heads { queries: shape.heads, keys: shape.kv_heads, dim: shape.head_dim }
     }
 
-    fn rows(&self) -> usize {
-        self.texts.last().map_or(0, |text| text.end)
+    /// The rows whose output is read: after the last layer nobody asks for what only later tokens looked at.
+    fn wanted(&self, layer: usize) -> &Wanted {
+        if layer + 1 == self.net.shape.layers { &self.layout.last } else { &self.layout.all }
+    }
+
+    fn sight<'a>(&'a self, wanted: &'a Wanted) -> Sight<'a> {
+        Sight { spans: &self.layout.spans, asking: &wanted.parts }
     }
 
     fn projection<'a>(&'a self, place: &'a ProjectionPlace) -> Projection<'a> {
@@ -71,32 +72,38 @@ impl Course<'_> {
     }
 
     fn norm(&self, at: usize, x: &[f32], scratch: &mut Scratch) -> (Vec<f32>, Vec<f32>) {
-        let (mut y, mut inverse) = (scratch.take(x.len()), scratch.take(self.rows()));
+        let (mut y, mut inverse) = (scratch.take(x.len()), scratch.take(x.len() / self.net.shape.hidden));
         let weight = &self.net.numbers[at];
         lanes::norm(Arch::new(), x, weight, self.net.shape.rms_eps, &mut inverse, &mut y);
         (y, inverse)
     }
 
-    /// The layer's output in the place of its input, and what the way back needs.
+    /// The layer's output at the wanted rows in the place of its input, and what the way back needs.
     pub fn forward(&self, layer: usize, x: &mut Vec<f32>, scratch: &mut Scratch) -> Kept {
-        let (arch, rows, heads, place) = (Arch::new(), self.rows(), self.heads(), self.place(layer));
-        let half = heads.dim / 2;
+        let (arch, heads, place, wanted) = (Arch::new(), self.heads(), self.place(layer), self.wanted(layer));
+        let (hidden, half, all, rows) = (self.net.shape.hidden, heads.dim / 2, &self.layout.all, wanted.count);
         let (normed, inverse) = self.norm(place.input_norm, x, scratch);
         let mut q = scratch.take(rows * heads.query_width());
-        let mut k = scratch.take(rows * heads.key_width());
-        let mut v = scratch.take(rows * heads.key_width());
-        for (place, out) in [(&place.q, &mut q), (&place.k, &mut k), (&place.v, &mut v)] {
+        let mut k = scratch.take(all.count * heads.key_width());
+        let mut v = scratch.take(all.count * heads.key_width());
+        for (place, out) in [(&place.k, &mut k), (&place.v, &mut v)] {
             self.projection(place).forward(&normed, out, false, scratch);
         }
-        for (x, width) in [(&mut q, heads.query_width()), (&mut k, heads.key_width())] {
-            lanes::turn(arch, x, width, half, &self.cosines, &self.sines, 1.0);
+        // The buffer of the normed rows becomes the output's: the wanted ones are moved together in it first.
+        let input = std::mem::replace(x, normed);
+        if !wanted.all {
+            let mut own = scratch.take(rows * hidden);
+            wanted.gather(x, hidden, &mut own);
+            scratch.give(std::mem::replace(x, own));
         }
+        self.projection(&place.q).forward(x, &mut q, false, scratch);
+        lanes::turn(arch, &mut q, heads.query_width(), half, &wanted.cosines, &wanted.sines, 1.0);
+        lanes::turn(arch, &mut k, heads.key_width(), half, &all.cosines, &all.sines, 1.0);
         let mut attended = scratch.take(rows * heads.query_width());
         let mut totals = scratch.take(rows * heads.queries);
         let inputs = Inputs { q: &q, k: &k, v: &v };
-        attention::forward(heads, &self.texts, inputs, &mut attended, &mut totals, scratch);
-        let input = std::mem::replace(x, normed);
-        x.copy_from_slice(&input);
+        attention::forward(heads, self.sight(wanted), inputs, &mut attended, &mut totals, scratch);
+        wanted.gather(&input, hidden, x);
         self.add(&place.o, &attended, x, self.mask_of(layer, 0), scratch);
 
         let (normed, inverse_of_middle) = self.norm(place.mlp_norm, x, scratch);
@@ -110,7 +117,7 @@ impl Course<'_> {
         x.copy_from_slice(&middle);
         self.add(&place.down, &h, x, self.mask_of(layer, 1), scratch);
         scratch.give(h);
-        Kept { input, inverse, q, k, v, totals, attended, middle, inverse_of_middle, gate, up }
+        Kept { input, inverse, k, v, q, totals, attended, middle, inverse_of_middle, gate, up }
     }
 
     /// The key of a branch's mask.
@@ -130,10 +137,12 @@ impl Course<'_> {
         scratch.give_all([out, mask]);
     }
 
-    /// From the gradient of the layer's output that of its input, in place; gradients of weights are added to `sums`.
-    pub fn backward(&self, layer: usize, kept: Kept, by_x: &mut [f32], sums: &mut Sums<'_>, scratch: &mut Scratch) {
-        let (arch, rows, heads, place) = (Arch::new(), self.rows(), self.heads(), self.place(layer));
-        let Kept { input, inverse, q, k, v, totals, attended, middle, inverse_of_middle, mut gate, mut up } = kept;
+    /// From the gradient of the layer's output at the wanted rows that of its input, in place; gradients of weights are added
+    /// to `sums`.
+    pub fn backward(&self, layer: usize, kept: Kept, by_x: &mut Vec<f32>, sums: &mut Sums<'_>, scratch: &mut Scratch) {
+        let (arch, heads, place, wanted) = (Arch::new(), self.heads(), self.place(layer), self.wanted(layer));
+        let (hidden, all, rows) = (self.net.shape.hidden, &self.layout.all, wanted.count);
+        let Kept { input, inverse, k, v, q, totals, attended, middle, inverse_of_middle, mut gate, mut up } = kept;
 
         let width = place.gate.outputs;
         let (mut h, mut by_h) = (scratch.take(rows * width), scratch.take(rows * width));
@@ -141,12 +150,12 @@ impl Course<'_> {
         self.add_back(&place.down, &h, by_x, &mut by_h, self.mask_of(layer, 1), sums, scratch);
         lanes::gated_back(arch, &by_h, &mut gate, &mut up);
         scratch.give_all([h, by_h]);
-        let (mut normed, mut by_normed) = (scratch.take(by_x.len()), scratch.take(by_x.len()));
+        let (mut normed, mut by_normed) = (scratch.take(rows * hidden), scratch.take(rows * hidden));
         lanes::norm_again(arch, &middle, &self.net.numbers[place.mlp_norm], &inverse_of_middle, &mut normed);
         self.projection(&place.gate).backward(&normed, &gate, &mut by_normed, false, sums, scratch);
         self.projection(&place.up).backward(&normed, &up, &mut by_normed, true, sums, scratch);
         self.norm_back(place.mlp_norm, &middle, &inverse_of_middle, &mut by_normed, by_x, sums);
-        scratch.give_all([gate, up, middle, inverse_of_middle]);
+        scratch.give_all([gate, up, middle, inverse_of_middle, normed]);
 
         let mut by_attended = scratch.take(attended.len());
         self.add_back(&place.o, &attended, by_x, &mut by_attended, self.mask_of(layer, 0), sums, scratch);
@@ -154,14 +163,29 @@ impl Course<'_> {
         let inputs = Inputs { q: &q, k: &k, v: &v };
         let result = attention::Result { out: &attended, totals: &totals, by_out: &by_attended };
         let by = ByInputs { q: &mut by_q, k: &mut by_k, v: &mut by_v };
-        attention::backward(heads, &self.texts, inputs, result, by, scratch);
+        attention::backward(heads, self.sight(wanted), inputs, result, by, scratch);
         let half = heads.dim / 2;
-        for (by, width) in [(&mut by_q, heads.query_width()), (&mut by_k, heads.key_width())] {
-            lanes::turn(arch, by, width, half, &self.cosines, &self.sines, -1.0);
-        }
+        lanes::turn(arch, &mut by_q, heads.query_width(), half, &wanted.cosines, &wanted.sines, -1.0);
+        lanes::turn(arch, &mut by_k, heads.key_width(), half, &all.cosines, &all.sines, -1.0);
+
+        let mut normed = scratch.take(input.len());
         lanes::norm_again(arch, &input, &self.net.numbers[place.input_norm], &inverse, &mut normed);
-        for (place, by, add) in [(&place.q, &by_q, false), (&place.k, &by_k, true), (&place.v, &by_v, true)] {
-            self.projection(place).backward(&normed, by, &mut by_normed, add, sums, scratch);
+        if wanted.all {
+            self.projection(&place.q).backward(&normed, &by_q, &mut by_normed, false, sums, scratch);
+        } else {
+            // Only wanted rows asked, and only they stand in the residual stream; the others were seen and no more.
+            let mut own = scratch.take(rows * hidden);
+            wanted.gather(&normed, hidden, &mut own);
+            self.projection(&place.q).backward(&own, &by_q, &mut by_normed, false, sums, scratch);
+            for narrow in [&mut by_normed, &mut *by_x] {
+                let mut wide = scratch.take(input.len());
+                wanted.scatter(narrow, hidden, &mut wide);
+                scratch.give(std::mem::replace(narrow, wide));
+            }
+            scratch.give(own);
+        }
+        for (place, by) in [(&place.k, &by_k), (&place.v, &by_v)] {
+            self.projection(place).backward(&normed, by, &mut by_normed, true, sums, scratch);
         }
         self.norm_back(place.input_norm, &input, &inverse, &mut by_normed, by_x, sums);
         scratch.give_all([q, k, v, totals, attended, by_attended, by_q, by_k, by_v, normed, by_normed, input, inverse]);

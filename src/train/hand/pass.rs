@@ -9,6 +9,7 @@ use crate::train::gradient::TokenLogProbs;
 use crate::train::hand::head::Head;
 use crate::train::hand::lanes;
 use crate::train::hand::layer::{Course, Kept};
+use crate::train::hand::layout::{Layout, Reading};
 use crate::train::hand::net::Net;
 use crate::train::hand::projection::Sums;
 use crate::train::hand::scratch::Scratch;
@@ -25,26 +26,17 @@ pub struct Manner {
     pub recompute: bool,
 }
 
-/// The texts of one pass, one behind the other.
-struct Texts {
+/// What of some texts is to be predicted.
+struct Targets {
     tokens: Vec<u32>,
-    /// Rows whose next token is to be predicted, and that token.
-    picked: Vec<usize>,
-    targets: Vec<u32>,
     lengths: Vec<usize>,
 }
 
-impl Texts {
-    fn new(sequences: &[&Sequence]) -> Texts {
-        let mut texts = Texts { tokens: Vec::new(), picked: Vec::new(), targets: Vec::new(), lengths: Vec::new() };
-        for sequence in sequences {
-            let offset = texts.tokens.len();
-            texts.tokens.extend_from_slice(&sequence.tokens[..sequence.positions()]);
-            texts.picked.extend(sequence.reply.clone().map(|at| offset + at - 1));
-            texts.targets.extend_from_slice(&sequence.tokens[sequence.reply.clone()]);
-            texts.lengths.push(sequence.reply.len());
-        }
-        texts
+impl Targets {
+    fn new(sequences: &[&Sequence]) -> Targets {
+        let replies = sequences.iter().flat_map(|sequence| &sequence.tokens[sequence.reply.clone()]);
+        let lengths = sequences.iter().map(|sequence| sequence.reply.len()).collect();
+        Targets { tokens: replies.copied().collect(), lengths }
     }
 
     fn by_sequence(&self, flat: &[f32]) -> TokenLogProbs {
@@ -65,43 +57,29 @@ pub(super) struct Last {
     pub(super) after: Vec<f32>,
 }
 
-/// What of a text the log-probs of its reply depend on.
-fn read<'a>(sequences: &[&'a Sequence]) -> Vec<(&'a Sequence, usize)> {
-    sequences.iter().map(|&sequence| (sequence, sequence.positions())).collect()
+/// What of the texts the log-probs of their replies depend on.
+fn readings<'a>(sequences: &[&'a Sequence]) -> Vec<Reading<'a>> {
+    let reading = |sequence: &&'a Sequence| Reading {
+        tokens: sequence.read(),
+        picked: sequence.reply.start - 1..sequence.reply.end - 1,
+    };
+    sequences.iter().map(reading).collect()
 }
 
 impl Net {
-    /// Of texts whose tokens up to these lengths are read.
-    pub(super) fn course(&self, sequences: &[(&Sequence, usize)], manner: Manner) -> Result<Course<'_>> {
-        let mut texts = Vec::with_capacity(sequences.len());
-        let mut from = 0;
-        for &(sequence, length) in sequences {
-            let most = self.shape.max_positions;
+    pub(super) fn course(&self, texts: &[Reading<'_>], manner: Manner) -> Result<Course<'_>> {
+        for text in texts {
+            let (length, most) = (text.tokens.len(), self.shape.max_positions);
             ensure!(length <= most, "{length} tokens are more than the model's {most}");
-            let beyond = sequence.tokens.iter().find(|&&token| token as usize >= self.shape.vocab);
+            let beyond = text.tokens.iter().find(|&&token| token as usize >= self.shape.vocab);
             ensure!(beyond.is_none(), "token {beyond:?} is beyond the vocabulary of {}", self.shape.vocab);
-            texts.push(from..from + length);
-            from += length;
         }
-        ensure!(from > 0, "a batch needs at least one token");
-        let frequencies = self.shape.rope.inverse_frequencies(self.shape.head_dim);
-        let longest = texts.iter().map(|text| text.len()).max().unwrap_or(0);
-        let turns: Vec<(f32, f32)> = (0..longest)
-            .flat_map(|position| {
-                frequencies.iter().map(move |frequency| {
-                    let angle = f64::from(position as f32 * frequency);
-                    (angle.cos() as f32, angle.sin() as f32)
-                })
-            })
-            .collect();
-        let (mut cosines, mut sines) = (Vec::new(), Vec::new());
-        for text in &texts {
-            let own = &turns[..text.len() * frequencies.len()];
-            cosines.extend(own.iter().map(|turn| turn.0));
-            sines.extend(own.iter().map(|turn| turn.1));
-        }
+        ensure!(texts.iter().any(|text| !text.tokens.is_empty()), "a batch needs at least one token");
         let Manner { dropout, adapter_dropout, .. } = manner;
-        Ok(Course { net: self, texts, cosines, sines, dropout, adapter_dropout })
+        // Each text has masks of its own.
+        let apart = dropout.is_some() || adapter_dropout.is_some();
+        let frequencies = self.shape.rope.inverse_frequencies(self.shape.head_dim);
+        Ok(Course { net: self, layout: Layout::new(texts, &frequencies, apart), dropout, adapter_dropout })
     }
 
     pub(super) fn embed(&self, tokens: &[u32], scratch: &mut Scratch) -> Vec<f32> {
@@ -125,21 +103,21 @@ impl Net {
         Last { before, inverse, after }
     }
 
-    fn head<'a>(&'a self, texts: &'a Texts) -> Head<'a> {
-        Head { weight: &self.numbers[self.place.head], width: self.shape.hidden, targets: &texts.targets }
+    fn head<'a>(&'a self, targets: &'a Targets) -> Head<'a> {
+        Head { weight: &self.numbers[self.place.head], width: self.shape.hidden, targets: &targets.tokens }
     }
 
     /// Log-probs without a gradient.
     pub fn log_probs(&self, sequences: &[&Sequence]) -> Result<TokenLogProbs> {
         self.shape.ensure_it_writes()?;
-        let course = self.course(&read(sequences), Manner::default())?;
-        let texts = Texts::new(sequences);
+        let course = self.course(&readings(sequences), Manner::default())?;
+        let targets = Targets::new(sequences);
         Ok(self.with_scratch(|scratch| {
-            let x = self.up(&course, &texts.tokens, scratch);
-            let last = self.last(&x, &texts.picked, scratch);
-            let (flat, _) = self.head(&texts).log_probs(&last.after, false, scratch);
+            let x = self.up(&course, scratch);
+            let last = self.last(&x, &course.layout.picked, scratch);
+            let (flat, _) = self.head(&targets).log_probs(&last.after, false, scratch);
             scratch.give_all([x, last.before, last.inverse, last.after]);
-            texts.by_sequence(&flat)
+            targets.by_sequence(&flat)
         }))
     }
 
@@ -153,26 +131,26 @@ impl Net {
         sum: &mut Numbers,
     ) -> Result<TokenLogProbs> {
         self.shape.ensure_it_writes()?;
-        let course = self.course(&read(sequences), manner)?;
-        let texts = Texts::new(sequences);
+        let course = self.course(&readings(sequences), manner)?;
+        let targets = Targets::new(sequences);
         self.with_scratch(|scratch| {
-            let (x, kept) = self.up_keeping(&course, &texts.tokens, manner.recompute, scratch);
-            let last = self.last(&x, &texts.picked, scratch);
-            let head = self.head(&texts);
+            let (x, kept) = self.up_keeping(&course, manner.recompute, scratch);
+            let last = self.last(&x, &course.layout.picked, scratch);
+            let head = self.head(&targets);
             let (flat, pieces) = head.log_probs(&last.after, true, scratch);
-            let log_probs = texts.by_sequence(&flat);
+            let log_probs = targets.by_sequence(&flat);
             let coefficients = derivative(&log_probs).concat();
             ensure!(coefficients.len() == flat.len(), "{} derivatives for {} tokens", coefficients.len(), flat.len());
             let mut sums = if self.adapters.is_some() { Sums::Adapters(sum) } else { Sums::Base(sum) };
             let by_after = head.gradient(&last.after, &coefficients, pieces, sums.base(self.place.head), scratch);
-            self.down(&course, (&texts.tokens, &texts.picked), (x, kept, last, by_after), &mut sums, scratch);
+            self.down(&course, (x, kept, last, by_after), &mut sums, scratch);
             Ok(log_probs)
         })
     }
 
-    /// The hidden states after all layers, nothing kept.
-    pub(super) fn up(&self, course: &Course<'_>, tokens: &[u32], scratch: &mut Scratch) -> Vec<f32> {
-        let mut x = self.embed(tokens, scratch);
+    /// The hidden states of the last layer's wanted rows, nothing kept.
+    pub(super) fn up(&self, course: &Course<'_>, scratch: &mut Scratch) -> Vec<f32> {
+        let mut x = self.embed(&course.layout.tokens, scratch);
         for layer in 0..self.shape.layers {
             course.forward(layer, &mut x, scratch).give_back(scratch);
         }
@@ -183,11 +161,10 @@ impl Net {
     pub(super) fn up_keeping(
         &self,
         course: &Course<'_>,
-        tokens: &[u32],
         recompute: bool,
         scratch: &mut Scratch,
     ) -> (Vec<f32>, Vec<Memory>) {
-        let mut x = self.embed(tokens, scratch);
+        let mut x = self.embed(&course.layout.tokens, scratch);
         let mut kept = Vec::with_capacity(self.shape.layers);
         for layer in 0..self.shape.layers {
             kept.push(if recompute {
@@ -206,7 +183,6 @@ impl Net {
     pub(super) fn down(
         &self,
         course: &Course<'_>,
-        (tokens, picked): (&[u32], &[usize]),
         (x, kept, last, mut by_after): (Vec<f32>, Vec<Memory>, Last, Vec<f32>),
         sums: &mut Sums<'_>,
         scratch: &mut Scratch,
@@ -218,8 +194,9 @@ impl Net {
         let mut by_x = x;
         by_x.fill(0.0);
         let width = self.shape.hidden;
-        for (row, &at) in by_before.chunks_exact(width).zip(picked) {
-            by_x[at * width..][..width].copy_from_slice(row);
+        for (row, &at) in by_before.chunks_exact(width).zip(&course.layout.picked) {
+            // Where texts part ways one row predicts the next token of each.
+            lanes::add(Arch::new(), &mut by_x[at * width..][..width], row);
         }
         scratch.give_all([last.before, last.inverse, last.after, by_after, by_before]);
         for (layer, memory) in kept.into_iter().enumerate().rev() {
@@ -234,7 +211,7 @@ impl Net {
             course.backward(layer, kept, &mut by_x, sums, scratch);
         }
         if let Some(table) = sums.base(self.place.embedding) {
-            for (row, &token) in by_x.chunks_exact(width).zip(tokens) {
+            for (row, &token) in by_x.chunks_exact(width).zip(&course.layout.tokens) {
                 lanes::add(Arch::new(), &mut table[token as usize * width..][..width], row);
             }
         }

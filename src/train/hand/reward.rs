@@ -5,29 +5,19 @@
 use anyhow::{Result, ensure};
 
 use crate::train::batch::Sequence;
+use crate::train::hand::layout::Reading;
 use crate::train::hand::net::Net;
 use crate::train::hand::pass::Manner;
 use crate::train::hand::projection::Sums;
 use crate::train::parameters::Numbers;
 
-/// Whole texts one behind the other, and the place of each one's last token.
-struct Whole<'a> {
-    read: Vec<(&'a Sequence, usize)>,
-    tokens: Vec<u32>,
-    picked: Vec<usize>,
-}
-
-impl<'a> Whole<'a> {
-    fn new(sequences: &[&'a Sequence]) -> Whole<'a> {
-        let mut whole = Whole { read: Vec::new(), tokens: Vec::new(), picked: Vec::new() };
-        for &sequence in sequences {
-            let length = sequence.reply.end;
-            whole.read.push((sequence, length));
-            whole.tokens.extend_from_slice(&sequence.tokens[..length]);
-            whole.picked.push(whole.tokens.len() - 1);
-        }
-        whole
-    }
+/// Whole texts, of which the last token's state is asked for.
+fn readings<'a>(sequences: &[&'a Sequence]) -> Vec<Reading<'a>> {
+    let reading = |sequence: &&'a Sequence| Reading {
+        tokens: sequence.whole(),
+        picked: sequence.reply.end - 1..sequence.reply.end,
+    };
+    sequences.iter().map(reading).collect()
 }
 
 impl Net {
@@ -40,11 +30,10 @@ impl Net {
     /// The rewards of replies, read to their end.
     pub fn rewards(&self, sequences: &[&Sequence]) -> Result<Vec<f64>> {
         ensure!(self.shape.reward, "it is no reward model: it has no score");
-        let whole = Whole::new(sequences);
-        let course = self.course(&whole.read, Manner::default())?;
+        let course = self.course(&readings(sequences), Manner::default())?;
         Ok(self.with_scratch(|scratch| {
-            let x = self.up(&course, &whole.tokens, scratch);
-            let last = self.last(&x, &whole.picked, scratch);
+            let x = self.up(&course, scratch);
+            let last = self.last(&x, &course.layout.picked, scratch);
             let rewards = self.rewards_of(&last.after);
             scratch.give_all([x, last.before, last.inverse, last.after]);
             rewards
@@ -60,11 +49,10 @@ impl Net {
         sum: &mut Numbers,
     ) -> Result<Vec<f64>> {
         ensure!(self.shape.reward && self.adapters.is_none(), "a reward model is trained whole, and has a score");
-        let whole = Whole::new(sequences);
-        let course = self.course(&whole.read, manner)?;
+        let course = self.course(&readings(sequences), manner)?;
         self.with_scratch(|scratch| {
-            let (x, kept) = self.up_keeping(&course, &whole.tokens, manner.recompute, scratch);
-            let last = self.last(&x, &whole.picked, scratch);
+            let (x, kept) = self.up_keeping(&course, manner.recompute, scratch);
+            let last = self.last(&x, &course.layout.picked, scratch);
             let rewards = self.rewards_of(&last.after);
             let coefficients = derivative(&rewards);
             ensure!(
@@ -82,7 +70,7 @@ impl Net {
                 sum[self.place.head].iter_mut().zip(row).for_each(|(by, x)| *by += coefficient * x);
             }
             let mut sums = Sums::Base(sum);
-            self.down(&course, (&whole.tokens, &whole.picked), (x, kept, last, by_after), &mut sums, scratch);
+            self.down(&course, (x, kept, last, by_after), &mut sums, scratch);
             Ok(rewards)
         })
     }
