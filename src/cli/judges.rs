@@ -113,6 +113,9 @@ pub fn loops(view: &RunView) -> Table {
         "own pairs",
         "flipped",
         "left",
+        "left out",
+        "turned",
+        "wrong by lot",
         "pairwise",
         "low",
         "high",
@@ -124,6 +127,9 @@ pub fn loops(view: &RunView) -> Table {
     for measured in &view.reward.measured {
         let labels = view.reward.labels_of(measured.number);
         let counted = |count: Option<u32>| count.map_or(Cell::Nothing, |count| u64::from(count).into());
+        // What people did with the labels before they were learnt from; of those drawn by lot, how many they found wrong.
+        let fixed = labels.and_then(|labels| labels.fixed);
+        let lot = labels.and_then(|labels| labels.check.as_ref()).filter(|check| check.random_decided > 0);
         let interval = measured.agreement.interval;
         table.push([
             measured.model.to_string().into(),
@@ -132,6 +138,9 @@ pub fn loops(view: &RunView) -> Table {
             u64::from(measured.own).into(),
             counted(labels.and_then(|labels| labels.flipped)),
             counted(labels.map(|labels| labels.left())),
+            counted(fixed.map(|fixed| fixed.left_out)),
+            counted(fixed.map(|fixed| fixed.turned)),
+            lot.map_or(Cell::Nothing, |check| format!("{} of {}", check.random_bad, check.random_decided).into()),
             share(measured.agreement.pairwise_half),
             share(interval.map(|interval| interval.low)),
             share(interval.map(|interval| interval.high)),

@@ -501,4 +501,8 @@ fn labels_are_listed_and_decided_from_the_command_line() {
     );
     let pair = view.pair(queue[0]).unwrap();
     assert_eq!((pair.status, pair.used), (PairStatus::Vetoed, Some(false)));
+    let loops = cli(root.path(), &["metrics", "a", "--judges"]).out;
+    assert!(loops.contains("wrong by lot") && loops.contains("1 of 2"), "{loops}");
+    let gate = cli(root.path(), &["gate", "a", "--json"]).json();
+    assert!(gate["loop"].is_null() && gate["iteration"] == 1, "the gate of the pairs stands now");
 }
