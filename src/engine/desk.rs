@@ -9,6 +9,9 @@ use crate::run::event::{self, Event, TrainingSetFixed, Verdict};
 use crate::run::ids::{Model, PromptId};
 use crate::run::reasons::{Ended, Scored, SideOf, Unscored};
 
+/// The words of a taken request to close the gate.
+pub const CLOSE_THE_GATE: &str = "close the gate";
+
 /// A candidate with its judgements.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
@@ -66,6 +69,8 @@ pub struct Desk {
     pub self_labels: Vec<Option<SideOf>>,
     /// What the loop under way learns from: these labels, once its gate has closed as humans left them.
     pub learnt_labels: Vec<Option<SideOf>>,
+    /// Who asked that the open gate be closed.
+    pub closing: Option<String>,
     /// Held-out measures of trainings at their steps.
     pub held_out_progress: Vec<(Model, u64, f64)>,
     /// Attempt at which each accepted prompt was written.
@@ -159,6 +164,8 @@ impl Desk {
                 }
                 self.learnt_labels = self.self_labels.clone();
             }
+            Event::RequestTaken(event) if event.what == CLOSE_THE_GATE => self.closing = Some(event.by.clone()),
+            Event::SpotCheckOpened(_) | Event::SpotCheckClosed(_) => self.closing = None,
             // What was answered has been used by then.
             Event::StageFinished(_) => self.taught.clear(),
             Event::DpoStep(event) => {
@@ -177,6 +184,7 @@ impl Desk {
                 self.duels.retain(|(model, ..), _| !gone(model));
                 self.teacher_duels.retain(|(model, ..), _| !gone(model));
                 self.taught.clear();
+                self.closing = None;
                 self.held_out_progress.retain(|(model, ..)| !gone(model));
                 self.clear_iteration();
                 self.iteration = kept;

@@ -68,7 +68,7 @@ impl Engine {
             let tally = self.recorder.view.round(iteration).map(|round| round.check()).unwrap_or_default();
             let why = if gate.gate == Gate::Off {
                 Some(GateClosed::Off)
-            } else if let Some(by) = self.recorder.closed_by.take() {
+            } else if let Some(by) = self.desk().closing.clone() {
                 Some(GateClosed::Asked { by })
             } else if tally.decided == tally.offered {
                 Some(GateClosed::Decided)

@@ -4,6 +4,7 @@
 
 use anyhow::Result;
 
+use crate::engine::desk::CLOSE_THE_GATE;
 use crate::engine::recorder::{Leaving, Recorder};
 use crate::engine::settings::Settings;
 use crate::recipe::pairs::{Candidate, choose_with_edit};
@@ -79,10 +80,8 @@ impl Recorder {
                 Ok(NoteAdded { pair: *pair, text: text.clone(), by, request }.into())
             }
             Command::CloseGate => match self.view.open_gate() {
-                Some(_) => {
-                    self.closed_by = Some(by.clone());
-                    Ok(taken(in_words(&command)))
-                }
+                // The desk remembers it until the gate has closed, also over a kill.
+                Some(_) => Ok(taken(in_words(&command))),
                 None => Err("no gate is open".into()),
             },
             Command::Snapshot => {
@@ -294,7 +293,7 @@ fn in_words(command: &Command) -> String {
         Command::Undo { .. } => "undo".into(),
         Command::Redo { .. } => "redo".into(),
         Command::Note { .. } => "add a note".into(),
-        Command::CloseGate => "close the gate".into(),
+        Command::CloseGate => CLOSE_THE_GATE.into(),
         Command::Snapshot => "save a checkpoint".into(),
         Command::Acknowledge { alarm } => format!("acknowledge the alarm {alarm}"),
         Command::Spend { .. } => "change the caps of the teacher".into(),

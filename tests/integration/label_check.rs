@@ -403,6 +403,10 @@ fn a_kill_at_the_gate_loses_no_word_of_anybody() {
     assert!(labelled < place("text_offered") && place("text_offered") < opened && opened < closed);
     let before = [labelled, labelled + 1, place("text_offered") + 1, opened - 1, opened];
     let after: Vec<usize> = (opened + 1..=closed + 3).step_by(size(3, 1)).chain([closed, closed + 1]).collect();
+    assert!(
+        lines[closed - 1].contains("close the gate"),
+        "a kill between a taken request and what it asks for is tried"
+    );
     for (number, at) in before.into_iter().chain(after).enumerate() {
         let bytes = lines[..at].iter().map(|line| line.len()).sum();
         let torn = cut(&whole, root.path(), &format!("cut{number}"), bytes);
@@ -413,8 +417,6 @@ fn a_kill_at_the_gate_loses_no_word_of_anybody() {
             let first_gate: String = asked.split_inclusive('\n').take(FIRST_GATE).collect();
             std::fs::create_dir_all(torn.path().join("control")).unwrap();
             std::fs::write(torn.path().join("control/ana.jsonl"), first_gate).unwrap();
-            // An engine that was killed between hearing that the gate is to close and closing it has to be told again.
-            Outbox::open(torn.path(), "bo").unwrap().send("ana", Stamp(0), Command::CloseGate).unwrap();
         }
         engine_with(&torn, Signals::default(), listener(&torn, people)).unwrap();
         assert_eq!(facts(&torn), expected, "cut after line {at}");
