@@ -107,7 +107,7 @@ fn results(run: &Opened) -> BTreeMap<String, Value> {
     results.insert("state".into(), json!(run.state()));
     results.insert("decisions".into(), json!(run.view.decisions.len()));
     results.insert("alarms raised".into(), json!(run.view.alarm_log.len()));
-    for round in run.view.rounds.iter().filter(|round| !round.prompts.is_empty()) {
+    for round in run.view.written().filter(|round| !round.prompts.is_empty()) {
         results.insert(format!("iteration {} pairs", round.iteration), json!(round.pairs));
         if let Some(training) = &round.training {
             results.insert(format!("iteration {} pairs used", round.iteration), json!(training.pairs.len()));

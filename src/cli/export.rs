@@ -74,7 +74,7 @@ fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 /// The pairs exactly as DPO used them, human decisions applied, in the order of the training sets.
 pub fn trl(run: &Opened) -> Result<Table> {
     let mut places: Vec<(&crate::run::event::Used, [Seq; 3])> = Vec::new();
-    for round in &run.view.rounds {
+    for round in run.view.written() {
         let Some(training) = &round.training else { continue };
         for used in &training.pairs {
             let prompt = round.prompts.get(used.pair.number as usize).with_context(|| {

@@ -11,7 +11,7 @@ use crate::cli::arguments::MetricsArgs;
 use crate::cli::open;
 use crate::cli::output::Output;
 use crate::cli::tables::{counted, share};
-use crate::run::measures::Agreement;
+use crate::run::measures::{Agreement, Interval};
 use crate::run::spending::amount;
 use crate::run::view::RunView;
 use crate::text::table::{Cell, Table};
@@ -113,6 +113,9 @@ pub fn loops(view: &RunView) -> Table {
         "own pairs",
         "flipped",
         "left",
+        "left out",
+        "turned",
+        "wrong by lot",
         "pairwise",
         "low",
         "high",
@@ -124,6 +127,9 @@ pub fn loops(view: &RunView) -> Table {
     for measured in &view.reward.measured {
         let labels = view.reward.labels_of(measured.number);
         let counted = |count: Option<u32>| count.map_or(Cell::Nothing, |count| u64::from(count).into());
+        // What people did with the labels before they were learnt from; of those drawn by lot, how many they found wrong.
+        let fixed = labels.and_then(|labels| labels.fixed);
+        let lot = labels.and_then(|labels| labels.check.as_ref()).filter(|check| check.random_decided > 0);
         let interval = measured.agreement.interval;
         table.push([
             measured.model.to_string().into(),
@@ -132,6 +138,9 @@ pub fn loops(view: &RunView) -> Table {
             u64::from(measured.own).into(),
             counted(labels.and_then(|labels| labels.flipped)),
             counted(labels.map(|labels| labels.left())),
+            counted(fixed.map(|fixed| fixed.left_out)),
+            counted(fixed.map(|fixed| fixed.turned)),
+            lot.map_or(Cell::Nothing, |check| format!("{} of {}", check.random_bad, check.random_decided).into()),
             share(measured.agreement.pairwise_half),
             share(interval.map(|interval| interval.low)),
             share(interval.map(|interval| interval.high)),
@@ -160,8 +169,25 @@ pub fn reward_json(view: &RunView) -> Value {
             "agreement": measured.agreement, "loss": measured.loss, "calibration": measured.calibration,
         })
     };
+    let labelled = |labels: &crate::run::view::Labelled| {
+        let check = labels.check.as_ref().map(|check| {
+            let bad = Interval::wilson(check.random_bad, check.random_decided);
+            json!({
+                "offered": check.offered, "decided": check.decided, "closed": check.why,
+                "random_decided": check.random_decided, "random_bad": check.random_bad,
+                "bad_low": bad.map(|bad| bad.low), "bad_high": bad.map(|bad| bad.high),
+            })
+        });
+        json!({
+            "loop": labels.number, "by": labels.by, "pool": labels.pool, "kept": labels.kept, "new": labels.new,
+            "left": labels.left(), "flipped": labels.flipped, "suspicion_auroc": labels.suspicion_auroc, "check": check,
+            "learnt": labels.fixed.map(|fixed| fixed.used), "left_out": labels.fixed.map(|fixed| fixed.left_out),
+            "turned": labels.fixed.map(|fixed| fixed.turned),
+        })
+    };
     json!({
         "loops": reward.measured.iter().map(one).collect::<Vec<_>>(),
+        "labels": reward.labelled.iter().map(labelled).collect::<Vec<_>>(),
         "judges": reward.chosen.as_ref().map(|chosen| chosen.model),
         "why": reward.chosen.as_ref().map(|chosen| chosen.why),
     })

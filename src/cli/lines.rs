@@ -142,7 +142,8 @@ fn of_note(event: &Event, name: &str) -> Option<String> {
                     format!("waiting {} for a human: selfreward check {name}", duration(seconds))
                 }
             };
-            format!("{} pairs offered for a spot check; {wait}", event.queue.len())
+            let what = if event.number.is_some() { "labels" } else { "pairs" };
+            format!("{} {what} offered for a spot check; {wait}", event.queue.len())
         }
         Event::PairDecided(event) => {
             let decision = serde_json::to_value(event.decision).unwrap_or_default();
@@ -154,7 +155,8 @@ fn of_note(event: &Event, name: &str) -> Option<String> {
             format!("spot check closed: {} of {} decided", event.decided, event.offered)
         }
         Event::TrainingSetFixed(event) => {
-            format!("{} pairs to train on, {} left out", event.pairs.len(), event.left_out.len())
+            let what = if event.number.is_some() { "labels" } else { "pairs" };
+            format!("{} {what} to train on, {} left out", event.pairs.len(), event.left_out.len())
         }
         Event::Evaluated(event) => format!("{} measured: {}", event.model, agreement(&event.agreement, event)),
         Event::CheckpointSaved(event) => {
@@ -210,6 +212,7 @@ fn of_note(event: &Event, name: &str) -> Option<String> {
         | Event::DpoStep(_)
         | Event::HeldOutAnswered(_)
         | Event::Duelled(_)
+        | Event::TextOffered(_)
         | Event::Measured(_)
         | Event::CheckpointChosen(_)
         | Event::Unknown(_) => return None,

@@ -64,10 +64,15 @@ pub fn pairs(root: &Path, args: &PairsArgs, output: &mut Output) -> Result<()> {
             Cell::number(pair.length_ratio, 2),
             signs.join(" ").into(),
             pair.used.into(),
-            beginning(&texts.get(id).unwrap_or(&none).prompt).into(),
+            beginning(prompt_or_why(*id, texts.get(id).unwrap_or(&none))).into(),
         ]);
     }
     output.table(&table)
+}
+
+/// The prompt, or why it is not at hand: of the labels of a reward model those have texts that were offered.
+fn prompt_or_why(id: PromptId, texts: &PairTexts) -> &str {
+    if id.is_label() && texts.prompt.is_empty() { "(not offered: its text stands in the data)" } else { &texts.prompt }
 }
 
 /// A score or a margin; a pair that nobody scored (a teacher's demonstration) has none.
@@ -135,6 +140,7 @@ fn as_json(id: PromptId, pair: &PairView, texts: &PairTexts) -> Value {
     json!({
         "pair": id,
         "iteration": id.iteration,
+        "label": id.is_label(),
         "status": pair.status.name(),
         "outcome": outcome_json(pair),
         "used": pair.used,
@@ -143,6 +149,7 @@ fn as_json(id: PromptId, pair: &PairView, texts: &PairTexts) -> Value {
         "margin": pair.margin,
         "chosen_score": pair.chosen_score,
         "rejected_score": pair.rejected_score,
+        "probability": pair.probability(id),
         "length_ratio": pair.length_ratio,
         "chosen_candidate": pair.chosen,
         "rejected_candidate": pair.rejected,
@@ -159,14 +166,15 @@ fn as_json(id: PromptId, pair: &PairView, texts: &PairTexts) -> Value {
 fn whole(id: PromptId, pair: &PairView, texts: &PairTexts, output: &mut Output) -> Result<()> {
     let signs: Vec<String> =
         pair.signs.iter().map(|sign| format!("{} {:.2}", sign_name(sign.kind), sign.amount)).collect();
+    let what = if id.is_label() { "label" } else { "pair" };
     output.line(&format!(
-        "pair {id}  {}  suspicion {:.2} ({})  margin {}",
+        "{what} {id}  {}  suspicion {:.2} ({})  margin {}",
         pair.status.name(),
         pair.suspicion,
         signs.join(", "),
         points(pair.margin)
     ))?;
-    output.line(&format!("prompt:\n{}", texts.prompt))?;
+    output.line(&format!("prompt:\n{}", prompt_or_why(id, texts)))?;
     output.line(&format!(
         "chosen (candidate {}, score {}):\n{}",
         pair.chosen,

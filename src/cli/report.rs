@@ -332,7 +332,7 @@ fn alarms(run: &Opened) -> Html {
 
 fn iterations(run: &Opened) -> Html {
     let mut inside = Html::new();
-    for round in run.view.rounds.iter().filter(|round| !round.prompts.is_empty()) {
+    for round in run.view.written().filter(|round| !round.prompts.is_empty()) {
         let counts = |reasons: &imbl::OrdMap<String, u32>| {
             reasons.iter().map(|(why, count)| format!("{why} {count}")).collect::<Vec<_>>().join(", ")
         };
@@ -406,7 +406,7 @@ fn decisions(run: &Opened) -> Result<Html> {
 fn samples(run: &Opened) -> Result<Html> {
     let mut inside = Html::new();
     let mut shown: Vec<(PromptId, &PairView)> = Vec::new();
-    for round in &run.view.rounds {
+    for round in run.view.written() {
         let mut pairs: Vec<_> = round.pairs().collect();
         pairs.sort_by(|a, b| {
             let key = |pair: &PairView| (pair.status.is_decided(), pair.suspicion);

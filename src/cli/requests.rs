@@ -122,6 +122,7 @@ pub fn gate(root: &Path, args: &GateArgs, output: &mut Output) -> Result<()> {
         return output.json(json!({
             "run": opened.name(),
             "iteration": view.iteration,
+            "loop": gate.and(view.reward.labelled.last()).filter(|_| view.iteration == 0).map(|labels| labels.number),
             "open": view.open_gate().is_some(),
             "mode": gate.map(|gate| gate.gate),
             "opened": gate.map(|gate| gate.opened.to_string()),
@@ -135,11 +136,15 @@ pub fn gate(root: &Path, args: &GateArgs, output: &mut Output) -> Result<()> {
     match gate {
         None => output.line(&format!("iteration {} has no gate yet", view.iteration)),
         Some(gate) => output.line(&format!(
-            "the gate of iteration {} is {}: {} of {} offered pairs are decided",
-            view.iteration,
+            "the gate of {} is {}: {} of {} offered {} are decided",
+            match view.reward.labelled.last().filter(|_| view.iteration == 0) {
+                Some(labels) => format!("the labels that R{} learns from", labels.number),
+                None => format!("iteration {}", view.iteration),
+            },
             if gate.is_open() { "open" } else { "closed" },
             check.decided,
-            check.offered
+            check.offered,
+            if view.iteration == 0 { "labels" } else { "pairs" }
         )),
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Evaluation only: it is a process beside the run, and no engine can tell it from a person.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,10 +16,11 @@ use crate::engine::desk::Desk;
 use crate::microworld::oracle;
 use crate::recipe::seeds::Seed;
 use crate::run::command::{Choice, Command, Decide, Outbox};
+use crate::run::event::Event;
 use crate::run::folder::RunFolder;
 use crate::run::ids::PromptId;
 use crate::run::journal::{Found, Tail};
-use crate::run::view::{RunView, State};
+use crate::run::view::{RunView, State, side_number};
 
 const NAME: &str = "simulated-human";
 const LOOK: Duration = Duration::from_millis(100);
@@ -29,12 +31,17 @@ pub fn simulate(root: &Path, run: &str, looks_at: Simulate, output: &mut Output)
     let (mut view, mut desk) = (RunView::default(), Desk::default());
     let mut tail = Tail::new(folder.path());
     let outbox = Outbox::open(folder.path(), NAME)?;
+    // Texts of labels that were offered: the pool's other texts are not in the journal.
+    let mut offered = Offered::new();
     let mut done = 0;
     loop {
         tail.read(|_, found| {
             if let Found::Entry(entry) = found {
                 view.apply(&entry);
                 desk.apply(&entry.event);
+                if let Event::TextOffered(event) = entry.event {
+                    offered.insert((event.pair, event.answer.map(side_number)), event.text);
+                }
             }
             true
         })?;
@@ -44,18 +51,36 @@ pub fn simulate(root: &Path, run: &str, looks_at: Simulate, output: &mut Output)
             State::Stopped(why) => bail!("the run stopped: {why}"),
             _ => {}
         }
-        if view.open_gate().is_some() && view.iteration > done {
-            done = view.iteration;
-            let said = decide(&folder, &view, &desk, looks_at, &outbox)?;
-            output.remark(&format!("iteration {done}, a simulated human: {said}"));
+        if let Some(gate) = view.open_gate().filter(|gate| gate.opened_seq > done) {
+            done = gate.opened_seq;
+            let said = decide(&folder, &view, (&desk, &offered), looks_at, &outbox)?;
+            output.remark(&format!("iteration {}, a simulated human: {said}", view.iteration));
         }
         std::thread::sleep(LOOK);
     }
 }
 
-fn decide(folder: &RunFolder, view: &RunView, desk: &Desk, looks_at: Simulate, outbox: &Outbox) -> Result<String> {
+/// Texts of the pool's pairs: the prompt, or the answer of this number.
+type Offered = BTreeMap<(PromptId, Option<u32>), String>;
+
+fn decide(
+    folder: &RunFolder,
+    view: &RunView,
+    (desk, offered): (&Desk, &Offered),
+    looks_at: Simulate,
+    outbox: &Outbox,
+) -> Result<String> {
     let Some(round) = view.round(view.iteration) else { bail!("{} has no iteration", folder.name()) };
-    let all: Vec<PromptId> = round.pairs().map(|(id, _)| id).collect();
+    let prompt = |id: PromptId| match id.is_label() {
+        true => offered.get(&(id, None)),
+        false => desk.prompts.get(id.number as usize),
+    };
+    let answer = |id: PromptId, number: u32| match id.is_label() {
+        true => offered.get(&(id, Some(number))),
+        false => Some(&desk.candidates.get(id.number as usize)?.get(number as usize)?.text),
+    };
+    // Nobody can look at what is not there to be read.
+    let all: Vec<PromptId> = round.pairs().map(|(id, _)| id).filter(|id| prompt(*id).is_some()).collect();
     let queued: Vec<PromptId> = round.gate.iter().flat_map(|gate| gate.queue.iter()).map(|item| item.pair).collect();
     let looked: Vec<PromptId> = match looks_at {
         Simulate::All => all,
@@ -67,12 +92,8 @@ fn decide(folder: &RunFolder, view: &RunView, desk: &Desk, looks_at: Simulate, o
     };
     let (mut keep, mut swap, mut tie) = (Vec::new(), Vec::new(), Vec::new());
     for (id, pair) in round.pairs().filter(|(id, _)| looked.contains(id)) {
-        let (Some(prompt), Some(candidates)) =
-            (desk.prompts.get(id.number as usize), desk.candidates.get(id.number as usize))
-        else {
-            continue;
-        };
-        let grade = |at: u32| Some(oracle::grade(prompt, &candidates.get(at as usize)?.text)?.score);
+        let Some(prompt) = prompt(id) else { continue };
+        let grade = |number: u32| Some(oracle::grade(prompt, answer(id, number)?)?.score);
         match (grade(pair.chosen), grade(pair.rejected)) {
             (Some(chosen), Some(rejected)) if chosen > rejected => keep.push(id),
             (Some(chosen), Some(rejected)) if chosen < rejected => swap.push(id),

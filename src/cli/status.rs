@@ -145,7 +145,7 @@ struct PairCounts {
 fn pairs_json(view: &RunView) -> Value {
     let mut all = PairCounts::default();
     let mut rounds = Vec::new();
-    for round in view.rounds.iter().filter(|round| !round.prompts.is_empty()) {
+    for round in view.written().filter(|round| !round.prompts.is_empty()) {
         let mut counts = PairCounts { made: round.pairs, skipped: round.skipped.values().sum(), ..Default::default() };
         for (_, pair) in round.pairs() {
             counts.undecided += u32::from(!pair.status.is_decided());
@@ -233,15 +233,19 @@ fn lines(opened: &Opened) -> Result<Vec<String>> {
     if view.recipe() != "self" {
         lines.push(format!("recipe {}", view.recipe()));
     }
+    if view.reward.is_used() {
+        lines.push(format!("reward model: {}", view.reward.says().join("; ")));
+    }
     if view.teacher.is_used() {
         lines.push(format!("teacher: {}", view.teacher.account(&view.caps(), view.currency())));
     }
-    let pairs: u32 = view.rounds.iter().map(|round| round.pairs).sum();
+    let pairs: u32 = view.written().map(|round| round.pairs).sum();
     let undone = view.decisions.iter().filter(|decision| decision.undone).count();
     lines.push(format!("{pairs} pairs, {} decisions ({undone} taken back)", view.decisions.len()));
     if let Some(gate) = view.open_gate() {
         let check = view.round(view.iteration).map(|round| round.check()).unwrap_or_default();
-        lines.push(format!("the gate is open: {} of {} offered pairs are decided", check.decided, gate.queue.len()));
+        let what = if view.iteration == 0 { "labels" } else { "pairs" };
+        lines.push(format!("the gate is open: {} of {} offered {what} are decided", check.decided, gate.queue.len()));
     }
     let facts = opened.facts()?;
     lines.push(format!("facts {} ({})", facts.digest(), facts.count()));
@@ -309,7 +313,7 @@ pub fn ls(root: &Path, args: &ListArgs, output: &mut Output) -> Result<()> {
         let view = &opened.view;
         let models: Vec<String> =
             view.models.iter().map(|model| model.model).map(|model: Model| model.to_string()).collect();
-        let pairs: u32 = view.rounds.iter().map(|round| round.pairs).sum();
+        let pairs: u32 = view.written().map(|round| round.pairs).sum();
         let last = (view.seq > 0).then(|| view.at.to_string());
         runs.push(json!({
             "name": name,

@@ -329,7 +329,7 @@ pub fn alarms(run: &Opened) -> Table {
 
 /// Every pair as the judge made it, with how humans left it and whether it was used.
 pub fn pairs(run: &Opened) -> Result<Table> {
-    let all: Vec<(PromptId, &PairView)> = run.view.rounds.iter().flat_map(|round| round.pairs()).collect();
+    let all: Vec<(PromptId, &PairView)> = run.view.written().flat_map(|round| round.pairs()).collect();
     let texts = texts_of(run, &all.iter().map(|(id, _)| *id).collect::<Vec<_>>())?;
     let none = PairTexts::default();
     let mut table = Table::new([

@@ -9,6 +9,9 @@ use crate::run::event::{self, Event, TrainingSetFixed, Verdict};
 use crate::run::ids::{Model, PromptId};
 use crate::run::reasons::{Ended, Scored, SideOf, Unscored};
 
+/// The words of a taken request to close the gate.
+pub const CLOSE_THE_GATE: &str = "close the gate";
+
 /// A candidate with its judgements.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
@@ -62,8 +65,12 @@ pub struct Desk {
     pub undemonstrated: BTreeMap<u32, Unscored>,
     /// What was paid for in the stage under way, by the request's key.
     pub taught: BTreeMap<String, Taught>,
-    /// The pool's labels that a reward model believes, by place; the loop under way learns from them.
+    /// The pool's labels that a reward model believes, by place.
     pub self_labels: Vec<Option<SideOf>>,
+    /// What the loop under way learns from: these labels, once its gate has closed as humans left them.
+    pub learnt_labels: Vec<Option<SideOf>>,
+    /// Who asked that the open gate be closed.
+    pub closing: Option<String>,
     /// Held-out measures of trainings at their steps.
     pub held_out_progress: Vec<(Model, u64, f64)>,
     /// Attempt at which each accepted prompt was written.
@@ -112,6 +119,14 @@ impl Desk {
                 }
             }
             Event::PairSelected(_) | Event::PromptSkipped(_) => self.paired += 1,
+            Event::TrainingSetFixed(event) if event.number.is_some() => {
+                self.learnt_labels.fill(None);
+                for used in &event.pairs {
+                    if let Some(place) = self.learnt_labels.get_mut(used.pair.number as usize) {
+                        *place = Some(if used.chosen == 0 { SideOf::First } else { SideOf::Second });
+                    }
+                }
+            }
             Event::TrainingSetFixed(event) => self.training = Some(event.clone()),
             Event::ReferenceScored(event) => {
                 self.references.insert(event.pair, (event.chosen.0, event.rejected.0));
@@ -147,7 +162,10 @@ impl Desk {
                         *place = Some(label.better);
                     }
                 }
+                self.learnt_labels = self.self_labels.clone();
             }
+            Event::RequestTaken(event) if event.what == CLOSE_THE_GATE => self.closing = Some(event.by.clone()),
+            Event::SpotCheckOpened(_) | Event::SpotCheckClosed(_) => self.closing = None,
             // What was answered has been used by then.
             Event::StageFinished(_) => self.taught.clear(),
             Event::DpoStep(event) => {
@@ -166,6 +184,7 @@ impl Desk {
                 self.duels.retain(|(model, ..), _| !gone(model));
                 self.teacher_duels.retain(|(model, ..), _| !gone(model));
                 self.taught.clear();
+                self.closing = None;
                 self.held_out_progress.retain(|(model, ..)| !gone(model));
                 self.clear_iteration();
                 self.iteration = kept;

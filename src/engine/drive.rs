@@ -103,6 +103,9 @@ impl Engine {
                 continue;
             }
             let has_begun = span.is_some();
+            if !has_begun && self.is_missed(planned) {
+                continue;
+            }
             if self.stage(planned, has_begun)? == Flow::Stop {
                 return Ok(Flow::Stop);
             }
@@ -115,6 +118,13 @@ impl Engine {
             }
         }
         Ok(Flow::Go)
+    }
+
+    /// A gate of labels that a run of an earlier program passed without: its loop has begun.
+    fn is_missed(&self, planned: Planned) -> bool {
+        let Model::Reward(number) = planned.model else { return false };
+        let learns = self.recorder.view.stage_of(0, Stage::Reward, Model::Reward(number + 1));
+        planned.stage == Stage::Check && learns.is_some()
     }
 
     fn stage(&mut self, planned: Planned, has_begun: bool) -> Result<Flow> {
@@ -133,7 +143,10 @@ impl Engine {
             Stage::Candidates => self.candidates(iteration),
             Stage::Judge => self.judging(iteration),
             Stage::Pairs => self.pairs(iteration),
-            Stage::Check => self.check(iteration),
+            Stage::Check => match model {
+                Model::Reward(number) => self.check_labels(number + 1),
+                Model::Baseline | Model::M(_) => self.check(iteration),
+            },
             Stage::Dpo => self.preferences(iteration, has_begun),
             Stage::Eval => self.evaluate(iteration, model),
         }
@@ -156,6 +169,8 @@ impl Engine {
             Stage::Candidates => candidates,
             Stage::Judge => candidates * u64::from(self.settings.judge.samples) * judges,
             Stage::Pairs => prompts,
+            // The loops have settled: there is nothing to look at.
+            Stage::Check if planned.iteration == 0 && self.recorder.view.reward.chosen.is_some() => 0,
             _ => planned.total,
         }
     }

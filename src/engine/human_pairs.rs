@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 use crate::engine::materials::Ranking;
 use crate::engine::policy::Example;
 use crate::recipe::ser::{seed_share, stands_first};
+use crate::recipe::statistics::auroc;
+use crate::run::event::SelfLabel;
 use crate::run::reasons::SideOf;
 
 /// A pair of the pool, in an order that says nothing.
@@ -72,6 +74,16 @@ impl HumanPairs {
         let against =
             labels.iter().zip(&self.hidden).filter(|(label, people)| label.is_some_and(|label| label != **people));
         against.count() as u32
+    }
+
+    /// How well suspicion tells labels that stand the other way round from the others: for the report.
+    pub fn suspicion_auroc(&self, labels: &[SelfLabel]) -> Option<f64> {
+        let known = labels.iter().filter_map(|label| Some((label, *self.hidden.get(label.pair as usize)?)));
+        let (flipped, right): (Vec<_>, Vec<_>) = known.partition(|(label, people)| label.better != *people);
+        let suspicions = |labels: Vec<(&SelfLabel, SideOf)>| -> Vec<f64> {
+            labels.into_iter().map(|(label, _)| label.suspicion).collect()
+        };
+        auroc(&suspicions(flipped), &suspicions(right))
     }
 }
 

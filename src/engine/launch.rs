@@ -111,7 +111,7 @@ pub fn engine_with(
     let settings = settings_of(folder, &view)?;
     let materials = read(&settings).context("reading the run's data")?;
     check_data(&view, &materials)?;
-    let means: Vec<_> = Vec::from_iter(view.rounds.iter().flat_map(|round| round.pairs().map(|(id, _)| id)));
+    let means: Vec<_> = Vec::from_iter(view.written().flat_map(|round| round.pairs().map(|(id, _)| id)));
     let attempt = view.oddities.resumes + 1 + u32::from(view.engine.is_some());
     let fresh = view.seq == 0;
     let mut recorder = Recorder::new(folder.clone(), view, desk, lookup, &settings, signals, listener)?;

@@ -23,6 +23,7 @@ pub fn plan(settings: &Settings, materials: &Materials) -> Vec<Planned> {
         }
         Eft::Labelled(rows) => (0, rows.len()),
     };
+    let offered = settings.gate.queue.suspicious as usize + settings.gate.queue.random as usize;
     let ift = materials.ift.len();
     let sft = &settings.sft;
     add(0, Stage::Eval, Model::M(0), evaluation(settings, materials, Model::M(0)));
@@ -33,9 +34,13 @@ pub fn plan(settings: &Settings, materials: &Materials) -> Vec<Planned> {
     if settings.is_reward_model() {
         let (reward, loops) = (&settings.reward, settings.loops());
         let people = HumanPairs::of(&materials.reward_sets, loops.seed_share, settings.run.seed);
+        // Labels are looked at before they are learnt from.
         for number in 0..=loops.loops {
             // How much of the pool is believed is not known before; two thirds is a middling guess.
             let own = if number > 0 { people.pool.len() * 2 / 3 } else { 0 };
+            if number > 0 {
+                add(0, Stage::Check, Model::Reward(number - 1), offered);
+            }
             add(0, Stage::Reward, Model::Reward(number), steps(people.seed.len() + own, reward.batch, reward.epochs));
         }
     }
@@ -53,12 +58,7 @@ pub fn plan(settings: &Settings, materials: &Materials) -> Vec<Planned> {
             add(iteration, Stage::Judge, model, candidates * samples * judges);
         }
         add(iteration, Stage::Pairs, model, prompts);
-        add(
-            iteration,
-            Stage::Check,
-            model,
-            settings.gate.queue.suspicious as usize + settings.gate.queue.random as usize,
-        );
+        add(iteration, Stage::Check, model, offered);
         let pairs = (prompts as f64 * 0.6 * (1.0 - settings.pairs.drop_low_policy_margin)) as usize;
         add(iteration, Stage::Dpo, next, steps(pairs, settings.dpo.batch, settings.dpo.epochs));
         add(iteration, Stage::Eval, next, evaluation(settings, materials, next));

@@ -70,8 +70,6 @@ pub struct Recorder {
     pub(super) leaving: Option<Leaving>,
     pub(super) stop_when: Option<(StopWhen, RequestId, String)>,
     pub(super) snapshot: Option<(RequestId, String)>,
-    /// Who asked to close the gate.
-    pub(super) closed_by: Option<String>,
     /// Mean scores of the candidates of each pair and how pairs are chosen: what an edited score needs.
     pub(super) means: BTreeMap<PromptId, Vec<Option<f64>>>,
     pub(super) pair_settings: PairSettings,
@@ -113,7 +111,6 @@ impl Recorder {
             leaving: None,
             stop_when: None,
             snapshot: None,
-            closed_by: None,
             means: BTreeMap::new(),
             pair_settings: settings.pairs.clone(),
             began: Instant::now(),

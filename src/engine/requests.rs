@@ -4,6 +4,7 @@
 
 use anyhow::Result;
 
+use crate::engine::desk::CLOSE_THE_GATE;
 use crate::engine::recorder::{Leaving, Recorder};
 use crate::engine::settings::Settings;
 use crate::recipe::pairs::{Candidate, choose_with_edit};
@@ -79,10 +80,8 @@ impl Recorder {
                 Ok(NoteAdded { pair: *pair, text: text.clone(), by, request }.into())
             }
             Command::CloseGate => match self.view.open_gate() {
-                Some(_) => {
-                    self.closed_by = Some(by.clone());
-                    Ok(taken(in_words(&command)))
-                }
+                // The desk remembers it until the gate has closed, also over a kill.
+                Some(_) => Ok(taken(in_words(&command))),
                 None => Err("no gate is open".into()),
             },
             Command::Snapshot => {
@@ -123,6 +122,9 @@ impl Recorder {
     fn still_open(&self, id: PromptId) -> Result<&PairView, String> {
         let pair = self.pair_of(id)?;
         let fixed = self.view.round(id.iteration).is_some_and(|round| round.training.is_some());
+        if id.is_label() && (id.iteration != self.view.iteration || fixed) {
+            return Err(format!("the gate has closed: the reward model has learnt from the labels, {id} among them"));
+        }
         if id.iteration != self.view.iteration || fixed {
             return Err(format!("the gate of iteration {} has closed: pair {id} has been decided", id.iteration));
         }
@@ -174,6 +176,9 @@ impl Recorder {
             Choice::Swap => Outcome::Use { chosen: pair.rejected, rejected: pair.chosen },
             Choice::Veto | Choice::Tie => Outcome::Drop,
             Choice::Defer | Choice::Flag => pair.outcome,
+            Choice::Edit { .. } if id.is_label() => {
+                return Err(format!("label {id} has no score from 0 to 5: swap it or veto it"));
+            }
             Choice::Edit { candidate, score } => {
                 if !(0.0..=5.0).contains(&score) {
                     return Err(format!("{score} is no score between 0 and 5"));
@@ -288,7 +293,7 @@ fn in_words(command: &Command) -> String {
         Command::Undo { .. } => "undo".into(),
         Command::Redo { .. } => "redo".into(),
         Command::Note { .. } => "add a note".into(),
-        Command::CloseGate => "close the gate".into(),
+        Command::CloseGate => CLOSE_THE_GATE.into(),
         Command::Snapshot => "save a checkpoint".into(),
         Command::Acknowledge { alarm } => format!("acknowledge the alarm {alarm}"),
         Command::Spend { .. } => "change the caps of the teacher".into(),

@@ -1,7 +1,8 @@
 //! The reward model of a run: made from M1 on the seed share of people's pairs, then, loop by loop, on labels of its own (SER).
 //!
 //! Each loop is a stage with a model of its own, R0, R1, …: it trains, measures, and either settles which loop counts or labels the pool
-//! for the next. Every loop starts from M1 again. What people said of the pool is asked for nothing but a count in the journal.
+//! for the next; humans look at labels at a gate between two loops (`label_check`). Every loop starts from M1 again. What people said of
+//! the pool is asked for nothing but a count in the journal.
 
 use anyhow::{Context, Result};
 
@@ -16,7 +17,6 @@ use crate::recipe::seeds::Seed;
 use crate::recipe::ser::{self, SerSettings};
 use crate::run::event::*;
 use crate::run::ids::{Model, Stage};
-use crate::run::number::Num;
 use crate::run::reasons::{Settled, SideOf};
 
 /// Answers whose rewards are computed at once: between two lots a pause or a stop is heard.
@@ -40,8 +40,9 @@ impl Engine {
             return Ok(Flow::Go);
         }
         let people = self.human_pairs();
-        let labels = self.desk().self_labels.clone();
-        let own = people.pool.iter().zip(&labels).filter_map(|(pair, label)| label.map(|better| pair.sides(better)));
+        // What is believed already, and what of it humans let the model learn from.
+        let (labels, learnt) = (self.desk().self_labels.clone(), self.desk().learnt_labels.clone());
+        let own = people.pool.iter().zip(&learnt).filter_map(|(pair, label)| label.map(|better| pair.sides(better)));
         let ranked = |[chosen, rejected]: [Example; 2]| Ranked { chosen, rejected };
         let pairs: Vec<Ranked> = people.seed.iter().cloned().chain(own).map(ranked).collect();
         anyhow::ensure!(!pairs.is_empty(), "there is no human-ranked pair to make a reward model from: set data.pairs");
@@ -66,11 +67,11 @@ impl Engine {
         Ok(Flow::Go)
     }
 
-    fn ser(&self) -> SerSettings {
+    pub(super) fn ser(&self) -> SerSettings {
         self.settings.loops()
     }
 
-    fn human_pairs(&self) -> HumanPairs {
+    pub(super) fn human_pairs(&self) -> HumanPairs {
         HumanPairs::of(&self.materials.reward_sets, self.ser().seed_share, self.settings.run.seed)
     }
 
@@ -132,26 +133,26 @@ impl Engine {
             let items: Vec<Example> = people.pool.iter().flat_map(|pair| pair.sides(SideOf::First)).collect();
             let Some(rewards) = self.rewards(&items)? else { return Ok(Flow::Stop) };
             let rewards: Vec<(f64, f64)> = rewards.chunks_exact(2).map(|sides| (sides[0], sides[1])).collect();
-            let labels = ser::labels(before, &ser::probabilities(&rewards, &settings), &settings);
+            let p = ser::probabilities(&rewards, &settings);
+            let labels = ser::labels(before, &p, &settings);
             if labels.iter().all(Option::is_none) {
                 why = Some(Settled::NothingBelieved);
             } else {
                 let flipped = Some(people.flipped(&labels));
                 let was = |at: usize| before.get(at).copied().flatten();
                 let new = (0..labels.len()).filter(|&at| labels[at].is_some() && was(at).is_none()).count() as u32;
-                let believed = (0u32..).zip(&labels).zip(&rewards).filter_map(|((pair, label), &(first, second))| {
-                    Some(SelfLabel { pair, better: (*label)?, first: Num(first), second: Num(second) })
-                });
                 let (model, pool) = (Model::Reward(number), people.pool.len() as u32);
-                let labels = believed.collect();
+                let labels = self.self_labels(people, (before, &labels), (&rewards, &p));
+                let (number, suspicion_auroc) = (number + 1, people.suspicion_auroc(&labels));
                 self.recorder.record(SelfLabelled {
                     iteration: 0,
                     model,
-                    number: number + 1,
+                    number,
                     pool,
                     labels,
                     new,
                     flipped,
+                    suspicion_auroc,
                 })?;
             }
         }

@@ -12,6 +12,7 @@
 //! | Which two candidates are a pair? Which would be by another rule? | `pairs`, `recount` |
 //! | What is suspicious about it, and who is shown to a human? | `signs`, `suspicion`, `spot_check` |
 //! | Which of its own labels does a reward model learn from, when does it stop, and which loop counts? | `ser` |
+//! | What is suspicious about such a label? | `label_suspicion` |
 //! | How good has the model become? | `agreement`, `held_out`, `head_to_head`, `spread`, `phrases` |
 //! | What is a mean, an interval, a correlation? | `statistics` |
 
@@ -37,6 +38,7 @@ pub mod suspicion;
 
 pub mod spot_check;
 
+pub mod label_suspicion;
 pub mod ser;
 
 pub mod agreement;

@@ -7,6 +7,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::label_suspicion::LabelSuspicionSettings;
 use crate::run::measures::{Calibration, CalibrationBin};
 use crate::run::reasons::{Settled, SideOf};
 
@@ -31,6 +32,8 @@ pub struct SerSettings {
     pub min_gain: f64,
     /// So many loops in a row may fail to gain before the run stops.
     pub patience: u32,
+    /// What makes a label suspicious, beside the signs in texts that count as for pairs (`suspicion`).
+    pub suspicion: LabelSuspicionSettings,
 }
 
 impl Default for SerSettings {
@@ -45,6 +48,7 @@ impl Default for SerSettings {
             relabel: false,
             min_gain: 0.0,
             patience: 1,
+            suspicion: LabelSuspicionSettings::default(),
         }
     }
 }
@@ -88,6 +92,12 @@ pub fn believed((first, second): (f64, f64), settings: &SerSettings) -> Option<S
         // Neither; both is only possible with thresholds that contradict each other, and then nothing is known.
         (false, false) | (true, true) => None,
     }
+}
+
+/// By how much the probabilities of the answer that is labelled better, and of the other, pass the thresholds: below 0 the label would
+/// not be believed.
+pub fn slack((better, other): (f64, f64), settings: &SerSettings) -> f64 {
+    (better - settings.high).min(settings.low - other).max(better - other - settings.gap)
 }
 
 /// The pool's labels after a loop: new ones where the model may be believed, earlier ones where they stay.
@@ -195,6 +205,22 @@ mod tests {
         }
         let contradicting = SerSettings { low: 0.9, high: 0.1, ..settings };
         assert_eq!(believed((0.5, 0.5), &contradicting), None);
+    }
+
+    #[test]
+    fn slack_is_what_a_label_has_beyond_its_thresholds() {
+        let settings = SerSettings::default();
+        for (p, expected, says) in [
+            ((0.60, 0.40), 0.05, "one good, one bad"),
+            ((0.56, 0.30), 0.01, "the good one is barely good"),
+            ((0.95, 0.60), 0.05, "both good, and far apart"),
+            ((0.50, 0.50), -0.05, "nothing to believe"),
+            ((0.10, 0.90), -0.45, "the other way round"),
+        ] {
+            assert!((slack(p, &settings) - expected).abs() < 1e-12, "{says}: {}", slack(p, &settings));
+            assert_eq!(slack(p, &settings) > 0.0, believed(p, &settings) == Some(SideOf::First), "{says}");
+        }
+        assert!(slack((f64::NAN, 0.5), &settings).is_nan() || slack((f64::NAN, 0.5), &settings) < 0.0);
     }
 
     #[test]

@@ -152,8 +152,18 @@ pub struct Suspicion {
     pub signs: Vec<Sign>,
 }
 
+/// The parts that speak, and their sum.
+pub(super) fn summed(parts: impl IntoIterator<Item = (SignKind, f64, f64)>) -> Suspicion {
+    let signs: Vec<Sign> = parts
+        .into_iter()
+        .map(|(kind, weight, part)| Sign { kind, amount: weight * part })
+        .filter(|sign| sign.amount > 0.0)
+        .collect();
+    Suspicion { total: signs.iter().map(|sign| sign.amount).sum::<f64>().min(1.0), signs }
+}
+
 /// Standard deviations at which a graded sign counts in full.
-const FULL: f64 = 2.0;
+pub(super) const FULL: f64 = 2.0;
 
 /// Adds up what speaks against a pair.
 pub fn suspicion(pair: &Facts, usual: &Usual, settings: &SuspicionSettings) -> Suspicion {
@@ -192,15 +202,10 @@ pub fn suspicion(pair: &Facts, usual: &Usual, settings: &SuspicionSettings) -> S
         ),
         (SignKind::SmallMargin, settings.small_margin, flag(pair.margin < settings.margin)),
     ];
-    let signs: Vec<Sign> = parts
-        .into_iter()
-        .map(|(kind, weight, part)| Sign { kind, amount: weight * part })
-        .filter(|sign| sign.amount > 0.0)
-        .collect();
-    Suspicion { total: signs.iter().map(|sign| sign.amount).sum::<f64>().min(1.0), signs }
+    summed(parts)
 }
 
-fn z(value: Option<f64>, mean: Option<f64>, sd: Option<f64>) -> Option<f64> {
+pub(super) fn z(value: Option<f64>, mean: Option<f64>, sd: Option<f64>) -> Option<f64> {
     let sd = sd.filter(|sd| *sd > 0.0)?;
     Some((value? - mean?) / sd).filter(|z| z.is_finite())
 }

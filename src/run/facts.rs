@@ -88,6 +88,7 @@ fn is_fact(event: &Event) -> bool {
         | Event::RewardStep(_)
         | Event::RewardMeasured(_)
         | Event::SelfLabelled(_)
+        | Event::TextOffered(_)
         | Event::RewardChosen(_)
         | Event::CheckpointChosen(_)
         | Event::RolledBack(_)

@@ -55,6 +55,7 @@ enum Word {
     Used,
     Unused,
     Dropped,
+    Label,
 }
 
 /// What is wrong with a filter, and at which character, counted from 0.
@@ -84,9 +85,10 @@ pub const WORDS: &[(&str, &str)] = &[
     ("noted", "somebody wrote a note"),
     ("queue", "offered in the spot check"),
     ("random", "offered there as one of the random ones"),
-    ("used", "DPO learnt from it"),
-    ("unused", "DPO did not"),
+    ("used", "it was learnt from"),
+    ("unused", "it was not"),
     ("dropped", "left out by a human, or by DPO"),
+    ("label", "a label that a reward model gave itself"),
     ("reason:length", "vetoed for this reason: wrong length gaming broken prompt other"),
     ("sign:gaming", "this sign is part of its suspicion"),
     ("by:ana", "decided by this person"),
@@ -117,6 +119,7 @@ const PLAIN: &[(&str, Word)] = &[
     ("used", Word::Used),
     ("unused", Word::Unused),
     ("dropped", Word::Dropped),
+    ("label", Word::Label),
 ];
 
 const NUMBERS: &[(&str, Number)] = &[
@@ -261,6 +264,7 @@ impl Term {
             Term::Word(Word::Used) => row.pair.used == Some(true),
             Term::Word(Word::Unused) => row.pair.used == Some(false),
             Term::Word(Word::Dropped) => row.pair.outcome == Outcome::Drop || row.pair.used == Some(false),
+            Term::Word(Word::Label) => row.id.is_label(),
             Term::Reason(reason) => row.decision().is_some_and(|decision| decision.reason == Some(*reason)),
             Term::Sign(kinds) => row.pair.signs.iter().any(|sign| kinds.contains(&sign.kind)),
             Term::By(name) => row.decision().is_some_and(|decision| decision.by.to_lowercase() == *name),

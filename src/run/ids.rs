@@ -11,11 +11,19 @@ use serde::{Deserialize, Serialize};
 /// The place of an entry in its journal, counted from 1 without gaps.
 pub type Seq = u64;
 
-/// Names a prompt, and the pair made from it: the iteration it was written in and its number there. Written `2:810`.
+/// Names a prompt, and the pair made from it: the iteration it was written in and its number there. Written `2:810`. Iteration 0 writes
+/// none: its pairs are the pool that a reward model labels itself, numbered by their place, and a label has the name of its pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PromptId {
     pub iteration: u32,
     pub number: u32,
+}
+
+impl PromptId {
+    /// A pair of the pool, labelled by a reward model.
+    pub fn is_label(self) -> bool {
+        self.iteration == 0
+    }
 }
 
 impl fmt::Display for PromptId {

@@ -23,12 +23,12 @@ use crate::run::view::{Block, Prompts, Repeats, RunView};
 
 mod records;
 
-use records::{Bytes, HEADER, Written, content, header, pack, part, unpack};
+use records::{Bytes, HEADER, Written, content, header, pack, pack_named, part, unpack, unpack_named};
 
 /// The file in the run folder.
 pub const FILE: &str = "key-frames";
 /// Rises when a view of the same entries is no longer the same, or is written differently; a test holds it against the code.
-pub const FORMAT: u32 = 6;
+pub const FORMAT: u32 = 7;
 
 /// A view before the entry at a place.
 #[derive(Clone)]
@@ -322,7 +322,7 @@ impl KeyFrames {
                 blocks.push(block);
             }
             if let Some(at) = listed.training {
-                let training: Arc<TrainingSetFixed> = Arc::new(unpack(&part(file, at)?)?);
+                let training: Arc<TrainingSetFixed> = Arc::new(unpack_named(&part(file, at)?)?);
                 own.training = Some((at, Arc::downgrade(&training)));
                 round.training = Some(training);
             }
@@ -345,7 +345,7 @@ impl KeyFrames {
         let closed = closed.collect::<Option<Vec<u64>>>().ok_or_else(|| io::Error::other("a segment is missing"))?;
         let Some(file) = &mut self.file else { return Err(io::ErrorKind::NotFound.into()) };
         let mut new = Bytes { begin: self.end, bytes: Vec::new() };
-        let packed = rmp_serde::to_vec_named(view).map_err(|error| io::Error::other(error.to_string()))?;
+        let packed = pack_named(view)?;
         let whole = new.part(&packed);
         let mut parts = Parts::default();
         for (key, series) in view.curves.shared() {
@@ -362,7 +362,7 @@ impl KeyFrames {
                 own.blocks.push((place, block));
             }
             if let Some(training) = &round.training {
-                own.training = Some(new.shared(before.training.as_ref(), training)?);
+                own.training = Some(new.shared_as(before.training.as_ref(), training, pack_named)?);
             }
             for part in round.judge.seen.parts().0 {
                 let known = before.repeats.iter().find(|(_, known)| known.as_ptr() == Arc::as_ptr(part));

@@ -21,6 +21,7 @@ pub trait Entries {
             Event::PromptRefused(event) => Some(event.text),
             Event::CandidateSampled(event) => Some(event.text),
             Event::CandidateJudged(event) => Some(event.reply),
+            Event::TextOffered(event) => Some(event.text),
             Event::EftJudged(event) => Some(event.reply),
             Event::HeldOutAnswered(event) => Some(event.text),
             Event::Duelled(event) => Some(event.reply),

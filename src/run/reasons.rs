@@ -183,7 +183,7 @@ impl Refusal {
     }
 }
 
-/// One named part of a pair's suspicion; the parts add up to the suspicion, clipped at 1.
+/// One named part of a pair's or a label's suspicion; the parts add up to the suspicion, clipped at 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Sign {
     pub kind: SignKind,
@@ -220,10 +220,16 @@ pub enum SignKind {
     CopiedPrompt,
     /// Best and worst score are close.
     SmallMargin,
+    /// A label that the reward model's probabilities barely allow to believe, or no longer do.
+    Unsure,
+    /// A label whose opposite the reward model believes, or believed a loop before.
+    Turned,
+    /// The judgements of both answers by the run's own model prefer the other one.
+    SelfDisagrees,
 }
 
 impl SignKind {
-    pub const ALL: [SignKind; 13] = [
+    pub const ALL: [SignKind; 16] = [
         SignKind::UnlikelyChosen,
         SignKind::PolicyDisagrees,
         SignKind::Gaming,
@@ -237,6 +243,9 @@ impl SignKind {
         SignKind::JudgeNoise,
         SignKind::CopiedPrompt,
         SignKind::SmallMargin,
+        SignKind::Unsure,
+        SignKind::Turned,
+        SignKind::SelfDisagrees,
     ];
 
     /// One or two words for a table cell.
@@ -255,6 +264,9 @@ impl SignKind {
             SignKind::JudgeNoise => "judge noise",
             SignKind::CopiedPrompt => "copied prompt",
             SignKind::SmallMargin => "small margin",
+            SignKind::Unsure => "barely believed",
+            SignKind::Turned => "belief turned",
+            SignKind::SelfDisagrees => "self disagrees",
         }
     }
 }

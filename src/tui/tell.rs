@@ -108,7 +108,11 @@ pub fn tell(event: &Event) -> (Weight, String) {
             let (judge, reference) = (one_line(&e.judge), one_line(&e.reference));
             (Notable, format!("{judge} agrees with {reference} on {half} of the pairs"))
         }
-        Event::SpotCheckOpened(e) => (Notable, format!("spot check opened: {} pairs", e.queue.len())),
+        Event::TextOffered(e) => (Bulk, format!("offered with label #{}: {}", e.pair, quote(&e.text))),
+        Event::SpotCheckOpened(e) => {
+            let what = e.number.map_or("pairs".to_string(), |number| format!("labels that R{number} learns from"));
+            (Notable, format!("spot check opened: {} {what}", e.queue.len()))
+        }
         Event::PairDecided(e) => (Notable, decided(e)),
         Event::NoteAdded(e) => {
             let on = e.pair.map_or("the run".to_string(), |pair| format!("#{pair}"));
@@ -124,7 +128,8 @@ pub fn tell(event: &Event) -> (Weight, String) {
             (Notable, format!("spot check closed, {why}: {} of {} decided", e.decided, e.offered))
         }
         Event::TrainingSetFixed(e) => {
-            (Notable, format!("{} pairs will be learnt from, {} are left out", e.pairs.len(), e.left_out.len()))
+            let what = if e.number.is_some() { "labels" } else { "pairs" };
+            (Notable, format!("{} {what} will be learnt from, {} are left out", e.pairs.len(), e.left_out.len()))
         }
         Event::ReferenceScored(e) => (Bulk, format!("reference scored #{}", e.pair)),
         Event::DpoStep(e) => {

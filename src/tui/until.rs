@@ -47,11 +47,14 @@ const NUMBERS: [(&str, Number); 15] = [
         share(judge.unparsed(), judge.replies)
     }),
     ("tie", |view| {
-        let round = view.round(view.iteration)?;
+        let round = view.round(view.iteration).filter(|round| round.iteration > 0)?;
         let ties = round.skipped.get("tie").copied().unwrap_or(0);
         share(ties, round.pairs + round.skipped.values().sum::<u32>())
     }),
-    ("pairs", |view| Some(f64::from(view.round(view.iteration)?.pairs))),
+    ("pairs", |view| {
+        let round = view.round(view.iteration)?;
+        Some(if round.iteration > 0 { f64::from(round.pairs) } else { 0.0 })
+    }),
     ("vetoes", |view| {
         let standing = view.decisions.iter().filter(|decision| !decision.undone);
         Some(

@@ -199,6 +199,7 @@ impl Story {
         self.stage(Stage::Check, pairs.len() as u64);
         self.tell(SpotCheckOpened {
             iteration: 1,
+            number: None,
             gate: Gate::Wait,
             queue: pairs.iter().map(|&pair| Queued { pair, picked: Picked::Random }).collect(),
             undecided_limit: 0.9,
@@ -242,9 +243,18 @@ pub fn hostile(root: &Path, name: &str) -> RunFolder {
     let request = RequestId { writer: "ana@host".into(), number: 6 };
     story.tell(NoteAdded { pair: Some(pairs[2]), text: HOSTILE.into(), by: "ana".into(), request });
     let why = GateClosed::Decided;
-    story.tell(SpotCheckClosed { iteration: 1, why, offered: 3, decided: 3, random_decided: 3, random_bad: 2 });
+    story.tell(SpotCheckClosed {
+        iteration: 1,
+        number: None,
+        why,
+        offered: 3,
+        decided: 3,
+        random_decided: 3,
+        random_bad: 2,
+    });
     story.tell(TrainingSetFixed {
         iteration: 1,
+        number: None,
         pairs: vec![Used { pair: pairs[1], chosen: 1, rejected: 0 }, Used { pair: pairs[2], chosen: 0, rejected: 1 }],
         left_out: vec![LeftOut { pair: pairs[0], why: LeftOutWhy::Human }],
         hash: "h".into(),

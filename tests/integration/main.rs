@@ -56,6 +56,7 @@ mod score;
 mod screens_check;
 mod screens_gate;
 mod screens_pictures;
+mod label_check;
 mod ser;
 mod shared_data;
 mod stage;

@@ -100,6 +100,40 @@ fn every_key_of_the_spot_check_asks_for_what_it_says() {
 }
 
 #[test]
+fn labels_of_a_reward_model_are_decided_with_the_keys_of_pairs() {
+    // The queue of this story begins 0:3 0:43 0:83 0:123.
+    for (what, keys, wanted) in [
+        (
+            "veto, swap, keep and tie",
+            "x s a t",
+            &[
+                "veto 0:3 after 1000 ms, seen nothing",
+                "swap 0:43 after 1000 ms, seen nothing",
+                "keep 0:83 after 1000 ms, seen nothing",
+                "tie 0:123 after 1000 ms, seen nothing",
+            ][..],
+        ),
+        ("a label has no score to edit", "e a", &["keep 0:3 after 2000 ms, seen nothing"]),
+        ("undo", "x ENGINE u", &["veto 0:3 after 1000 ms, seen nothing", "undo +1"]),
+        ("blind, a key names the better side", "b a", &["swap 0:3 after 2000 ms blind, seen nothing"]),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        let mut gate = Gate::of(root.path(), "labels");
+        gate.keys(keys);
+        assert_eq!(gate.requests(), wanted, "{what}: {keys}");
+    }
+    let root = tempfile::tempdir().unwrap();
+    let mut gate = Gate::of(root.path(), "labels");
+    let why = GateClosed::Deadline;
+    let (iteration, number, offered) = (0, Some(1), 10);
+    gate.record(SpotCheckClosed { iteration, number, why, offered, decided: 0, random_decided: 0, random_bad: 0 });
+    gate.record(TrainingSetFixed { iteration, number, pairs: vec![], left_out: vec![], hash: "h".into() });
+    gate.keys("READ a");
+    assert!(gate.requests().is_empty(), "what has been learnt from is decided");
+    assert_eq!(gate.app.toast.as_ref().unwrap().text, "too late: the reward model has learnt from these labels");
+}
+
+#[test]
 fn the_next_pair_stands_on_the_screen_before_the_engine_answers() {
     let root = tempfile::tempdir().unwrap();
     let mut gate = Gate::of(root.path(), "gate");

@@ -66,6 +66,20 @@ fn folder_last(folder: &RunFolder) -> u64 {
 }
 
 #[test]
+fn labels_of_a_reward_model_are_the_same_with_frames_as_without() {
+    let root = tempfile::tempdir().unwrap();
+    let told = || Plot { ser: true, ..told() };
+    let folder = told().write(root.path());
+    drop(read(&folder));
+    let opened = Source::open_with(folder.clone(), EVERY);
+    assert!(opened.head().seq > 0 && opened.head().reward.labelled.len() == 2);
+    drop(opened);
+    let fresh = tempfile::tempdir().unwrap();
+    let mut without = read(&told().write(fresh.path()));
+    same(&mut read(&folder), &mut without, "with labels");
+}
+
+#[test]
 fn frames_that_are_damaged_cut_or_of_another_run_change_nothing_that_is_seen() {
     let root = tempfile::tempdir().unwrap();
     let folder = told().write(root.path());
@@ -172,7 +186,7 @@ fn fingerprint(folder: &Path) -> String {
 #[test]
 fn the_fold_of_the_golden_journal_is_the_one_that_this_format_stands_for() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/journal-v1");
-    let expected = (6, "5e09066af7e2b0dd");
+    let expected = (7, "5e09066af7e2b0dd");
     assert_eq!(
         (FORMAT, fingerprint(&golden).as_str()),
         expected,

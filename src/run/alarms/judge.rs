@@ -235,13 +235,20 @@ impl Lint<'_> {
         let low = interval.low;
         if low > self.limits.bad_pairs {
             let share = f64::from(check.random_bad) / f64::from(check.random_decided);
+            let (what, advice) = match self.round.iteration {
+                0 => (
+                    "labels",
+                    "The reward model and you disagree: raise ser.gap and ser.high, or give it more of people's labels.",
+                ),
+                _ => ("pairs", "The judge and you disagree: check more pairs, or stop and train the judge."),
+            };
             self.warn(
                 "human",
                 low,
                 self.limits.bad_pairs,
-                format!("{} random pairs decided", check.random_decided),
-                format!("humans reject {} of random pairs, at least {}", percent(share), percent(low)),
-                "The judge and you disagree: check more pairs, or stop and train the judge.",
+                format!("{} random {what} decided", check.random_decided),
+                format!("humans reject {} of random {what}, at least {}", percent(share), percent(low)),
+                advice,
             );
         }
     }

@@ -94,7 +94,8 @@ impl Lint<'_> {
             );
         }
         let pairs = self.round.pairs;
-        if pairs >= self.limits.min_count {
+        // People's answers, which a reward model labels, are not ours to shorten: a long one may well be the better one.
+        if self.round.iteration > 0 && pairs >= self.limits.min_count {
             let longer = self.round.pairs().filter(|(_, pair)| pair.length_ratio > 1.0).count();
             let shorter = self.round.pairs().filter(|(_, pair)| pair.length_ratio < 1.0).count();
             let share = longer as f64 / (longer + shorter).max(1) as f64;

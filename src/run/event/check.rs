@@ -7,10 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::run::ids::{PromptId, RequestId, Seq};
 
-/// The gate before DPO opened; humans may decide until it closes.
+/// The gate before DPO, or before a loop of the reward model, opened; humans may decide until it closes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SpotCheckOpened {
     pub iteration: u32,
+    /// At the gate of a reward model's own labels (iteration 0): the loop that learns from them.
+    #[serde(default, rename = "loop", skip_serializing_if = "Option::is_none")]
+    pub number: Option<u32>,
     pub gate: Gate,
     pub queue: Vec<Queued>,
     /// With a deadline: undecided pairs over this suspicion are left out when it passes.
@@ -147,6 +150,9 @@ pub struct NoteAdded {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SpotCheckClosed {
     pub iteration: u32,
+    /// At the gate of a reward model's own labels (iteration 0): the loop that learns from them.
+    #[serde(default, rename = "loop", skip_serializing_if = "Option::is_none")]
+    pub number: Option<u32>,
     pub why: GateClosed,
     pub offered: u32,
     pub decided: u32,
@@ -168,10 +174,13 @@ pub enum GateClosed {
     Asked { by: String },
 }
 
-/// The exact set of pairs that DPO will use.
+/// The exact set of pairs that DPO will use, or of its own labels that a loop of the reward model will.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TrainingSetFixed {
     pub iteration: u32,
+    /// At the gate of a reward model's own labels (iteration 0): the loop that learns from them.
+    #[serde(default, rename = "loop", skip_serializing_if = "Option::is_none")]
+    pub number: Option<u32>,
     pub pairs: Vec<Used>,
     pub left_out: Vec<LeftOut>,
     /// BLAKE3 over the used pairs: prompt, chosen and rejected text, in order.

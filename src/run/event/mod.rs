@@ -92,6 +92,7 @@ events! {
     "reward_step" RewardStep <Box>,
     "reward_measured" RewardMeasured <Box>,
     "self_labelled" SelfLabelled,
+    "text_offered" TextOffered,
     "reward_chosen" RewardChosen,
     "prompt_written" PromptWritten,
     "prompt_refused" PromptRefused,

@@ -5,10 +5,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::run::ids::Model;
+use crate::run::ids::{Model, PromptId};
 use crate::run::measures::{Agreement, Calibration};
 use crate::run::number::Num;
-use crate::run::reasons::{Settled, SideOf};
+use crate::run::reasons::{Settled, SideOf, Sign};
 
 /// One optimiser step of a reward model: -log sigmoid(r_j - r_k), the mean over the step's pairs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -37,7 +37,8 @@ pub struct RewardStep {
     pub memory_bytes: Option<u64>,
 }
 
-/// A reward model labelled the pool of pairs whose human labels it does not know. The next loop learns from what is believed.
+/// A reward model labelled the pool of pairs whose human labels it does not know. The next loop learns from what is believed, once
+/// people had a chance to look: a label is a pair of iteration 0, named by its place in the pool (`0:37`), with the answers 0 and 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SelfLabelled {
     pub iteration: u32,
@@ -56,10 +57,13 @@ pub struct SelfLabelled {
     /// decided by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flipped: Option<u32>,
+    /// How well suspicion tells the flipped labels from the others: 1 always, 0.5 not at all. Counted afterwards too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspicion_auroc: Option<f64>,
 }
 
 /// One label that a reward model gave itself.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SelfLabel {
     /// The pair's place in the pool.
     pub pair: u32,
@@ -69,6 +73,29 @@ pub struct SelfLabel {
     pub first: Num,
     /// The reward of the second answer.
     pub second: Num,
+    /// Words of the better answer over words of the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length_ratio: Option<f64>,
+    /// 0 to 1: the sum of its signs, from what the run may know. What people said of the pool is not among it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub suspicion: f64,
+    /// What makes it suspicious, named and weighed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signs: Vec<Sign>,
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
+/// A text of a pair of the pool whose label is offered to humans: written once, before the gate opens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TextOffered {
+    pub pair: PromptId,
+    /// Which answer it is; absent for the prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<SideOf>,
+    pub text: String,
 }
 
 /// What a reward model is worth on held-out human rankings.
@@ -81,7 +108,7 @@ pub struct RewardMeasured {
     pub number: u32,
     /// Pairs with people's labels that it learnt from.
     pub human: u32,
-    /// Pairs with labels of the reward model before that it learnt from.
+    /// Pairs with labels of the reward model before that it learnt from, as humans left them.
     pub own: u32,
     /// Accuracy on the half of the held-out sets by which a loop is chosen, equal rewards counting half.
     #[serde(default, skip_serializing_if = "Option::is_none")]

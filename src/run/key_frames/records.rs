@@ -23,6 +23,16 @@ pub struct Bytes {
 impl Bytes {
     /// The place of a part: where the last frame has it, else where it is written now.
     pub fn shared<T: Serialize>(&mut self, before: Option<&Written<T>>, part: &Arc<T>) -> io::Result<Written<T>> {
+        self.shared_as(before, part, pack)
+    }
+
+    /// The same, written by `pack`.
+    pub fn shared_as<T>(
+        &mut self,
+        before: Option<&Written<T>>,
+        part: &Arc<T>,
+        pack: fn(&T) -> io::Result<Vec<u8>>,
+    ) -> io::Result<Written<T>> {
         // A weak pointer keeps its address from being given to another part.
         match before.filter(|(_, known)| known.as_ptr() == Arc::as_ptr(part)) {
             Some((at, known)) => Ok((*at, known.clone())),
@@ -69,6 +79,15 @@ pub fn part(file: &File, at: u64) -> io::Result<Vec<u8>> {
 
 pub fn pack<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
     postcard::to_allocvec(value).map_err(io::Error::other)
+}
+
+/// With the names of members: what may be absent in the journal is absent here too, which `pack` cannot tell.
+pub fn pack_named<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
+    rmp_serde::to_vec_named(value).map_err(io::Error::other)
+}
+
+pub fn unpack_named<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
+    rmp_serde::from_slice(bytes).map_err(io::Error::other)
 }
 
 pub fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {

@@ -14,6 +14,7 @@ use crate::run::event::*;
 use crate::run::ids::{Model, PromptId, Seq, Stage};
 
 mod decisions;
+mod labels;
 mod parts;
 mod prompts;
 mod repeats;
@@ -23,10 +24,11 @@ mod stages;
 mod teacher;
 
 pub use decisions::DecisionView;
+pub use labels::side_number;
 pub use parts::*;
 pub use prompts::{Block, Prompts};
 pub use repeats::Repeats;
-pub use reward::{Labelled, RewardView};
+pub use reward::{FixedLabels, Labelled, RewardView};
 pub use round::*;
 pub use teacher::TeacherView;
 
@@ -111,7 +113,8 @@ impl RunView {
             }
             Event::RewardStep(event) => self.reward_step(at, event),
             Event::RewardMeasured(event) => self.reward_measured(event),
-            Event::SelfLabelled(event) => self.self_labelled(event),
+            Event::SelfLabelled(event) => self.self_labelled(seq, event),
+            Event::TextOffered(event) => self.in_round_if(event.pair.iteration, |round| round.offered(seq, event)),
             Event::RewardChosen(event) => {
                 self.reward.chosen = Some(Arc::new(event.clone()));
                 true
@@ -202,6 +205,7 @@ impl RunView {
             Event::SpotCheckClosed(event) => {
                 self.release(at);
                 self.state = State::Running;
+                self.labels_checked(event);
                 self.in_round_if(event.iteration, |round| match &mut round.gate {
                     Some(gate) => {
                         gate.closed = Some((at, Arc::new(event.clone())));
@@ -339,6 +343,11 @@ impl RunView {
 
     pub fn round(&self, iteration: u32) -> Option<&Round> {
         self.rounds.get(iteration as usize)
+    }
+
+    /// The iterations whose prompts a model wrote: all but the first, whose pairs are people's.
+    pub fn written(&self) -> impl DoubleEndedIterator<Item = &Round> + Clone {
+        self.rounds.iter().skip(1)
     }
 
     pub fn pair(&self, id: PromptId) -> Option<&PairView> {

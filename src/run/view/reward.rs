@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::run::curves::Signal;
 use crate::run::entry::Stamp;
-use crate::run::event::{RewardChosen, RewardMeasured, RewardStep, SelfLabelled};
+use crate::run::event::{RewardChosen, RewardMeasured, RewardStep, SelfLabelled, SpotCheckClosed};
+use crate::run::ids::{Model, Seq};
 use crate::run::view::RunView;
 
 /// How a reward model stands, loop by loop.
@@ -20,14 +21,43 @@ pub struct RewardView {
 }
 
 /// Counts of the labels that a loop learns from.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Labelled {
+    /// The loop that learns from them, and who labelled.
     pub number: u32,
+    pub by: Model,
+    /// Where it was recorded: labels of this place are believed now.
+    pub seq: Seq,
     pub pool: u32,
     pub kept: u32,
     pub new: u32,
     /// Against people's labels, counted afterwards.
     pub flipped: Option<u32>,
+    /// How well suspicion tells those from the others.
+    pub suspicion_auroc: Option<f64>,
+    /// What people did at the gate, once it has closed.
+    pub check: Option<Arc<SpotCheckClosed>>,
+    /// What is learnt from, once that is fixed.
+    pub fixed: Option<FixedLabels>,
+}
+
+/// The labels that a loop learns from, as humans left them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FixedLabels {
+    pub used: u32,
+    pub left_out: u32,
+    /// Used the other way round than the reward model labelled them.
+    pub turned: u32,
+}
+
+impl FixedLabels {
+    /// `2 left out, 1 turned`; nothing where people changed nothing.
+    pub fn says(&self) -> Option<String> {
+        let parts = [(self.left_out, "left out"), (self.turned, "turned")];
+        let parts: Vec<String> =
+            parts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
 }
 
 impl Labelled {
@@ -69,6 +99,7 @@ impl RewardView {
         if let Some(labelled) = self.labelled.last() {
             let flipped = labelled.flipped.map_or(String::new(), |flipped| format!(", {flipped} flipped"));
             parts.push(format!("{} kept{flipped}, {} left", labelled.kept, labelled.left()));
+            parts.extend(labelled.fixed.and_then(|fixed| Some(format!("by people {}", fixed.says()?))));
         }
         parts.extend(self.chosen.as_ref().map(|chosen| format!("{} judges: {}", chosen.model, chosen.why.says())));
         parts
@@ -95,16 +126,21 @@ impl RunView {
         self.done(at, event.step)
     }
 
-    pub(super) fn self_labelled(&mut self, event: &SelfLabelled) -> bool {
+    pub(super) fn self_labelled(&mut self, seq: Seq, event: &SelfLabelled) -> bool {
         self.reward.labelled.retain(|known| known.number != event.number);
         self.reward.labelled.push_back(Labelled {
             number: event.number,
+            by: event.model,
+            seq,
             pool: event.pool,
             kept: event.labels.len() as u32,
             new: event.new,
             flipped: event.flipped,
+            suspicion_auroc: event.suspicion_auroc,
+            check: None,
+            fixed: None,
         });
-        true
+        self.in_round(event.iteration, |round| round.labelled(seq, event))
     }
 
     pub(super) fn reward_measured(&mut self, event: &RewardMeasured) -> bool {

@@ -132,7 +132,7 @@ pub struct JudgementView {
 const _: () = assert!(size_of::<JudgementView>() == 16);
 
 impl JudgementView {
-    fn new(seq: Seq, sample: u32, score: Scored) -> JudgementView {
+    pub(super) fn new(seq: Seq, sample: u32, score: Scored) -> JudgementView {
         JudgementView {
             seq: u32::try_from(seq).unwrap_or(u32::MAX),
             scored: score.unwrap_or(0.0),
@@ -313,6 +313,13 @@ impl Round {
             }
         }
         tally
+    }
+
+    /// How many pairs the random part was drawn from: all, but for labels that humans had decided about in an earlier loop.
+    pub fn drawn_from(&self) -> u32 {
+        let Some(gate) = self.gate.as_ref().filter(|_| self.iteration == 0) else { return self.pairs };
+        let asked = |pair: &PairView| pair.history.first().is_none_or(|&seq| seq > gate.opened_seq);
+        self.pairs().filter(|(_, pair)| asked(pair)).count() as u32
     }
 
     pub(super) fn sampled(&mut self, seq: Seq, event: &CandidateSampled) -> bool {

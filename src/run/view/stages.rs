@@ -172,6 +172,7 @@ impl RunView {
     }
 
     pub(super) fn training_set_fixed(&mut self, event: &TrainingSetFixed) -> bool {
+        self.labels_fixed(event);
         for (ids, used) in [
             (event.pairs.iter().map(|pair| pair.pair).collect::<Vec<_>>(), true),
             (event.left_out.iter().map(|pair| pair.pair).collect(), false),

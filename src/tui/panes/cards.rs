@@ -138,7 +138,11 @@ fn card(
     let height = usize::from(inside.height);
     let body = prose::lines(&prose::foreign(&sides::text(app, candidate.seq), Role::Plain), width, true);
     // A card with room shows the judge's words under a rule; a low one shows the answer only.
-    let words = if looks.hidden || height < 5 { Vec::new() } else { judge(app, candidate, looks.sample, width) };
+    let words = if looks.hidden || height < 5 || id.is_label() {
+        Vec::new()
+    } else {
+        judge(app, candidate, looks.sample, width)
+    };
     let below = if words.is_empty() { 0 } else { (words.len() + 1).min(height / 2) };
     let room = height - below;
     let first = looks.scroll.min(body.len().saturating_sub(room));

@@ -148,7 +148,7 @@ fn differences(frame: &mut Frame, area: Rect, app: &App, other: &Source) {
 
 /// Prompts of A that have a pair, in order.
 fn pairs(view: &RunView) -> Vec<PromptId> {
-    view.rounds.iter().flat_map(|round| round.pairs().map(|(id, _)| id)).collect()
+    view.written().flat_map(|round| round.pairs().map(|(id, _)| id)).collect()
 }
 
 /// The place of a prompt's text in a view.

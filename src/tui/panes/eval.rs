@@ -15,6 +15,8 @@ use crate::tui::panes::train;
 use crate::tui::screen::{boxed, empty, lines, title};
 use crate::tui::theme::Role;
 
+mod loops;
+
 #[derive(Clone, Debug, Default)]
 pub struct State {
     /// None: the newest.
@@ -113,41 +115,48 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App) {
         );
     }
     let chosen = selected(app, &found);
-    let panes = plan(area, app.zoom, app.eval.focus);
-    for (pane, place) in panes {
-        let focused = pane == app.eval.focus % 4;
+    let count = panes(app);
+    for (pane, place) in plan(area, app.zoom, app.eval.focus % count, count > PANES) {
+        let focused = pane == app.eval.focus % count;
         match pane {
             0 => table(frame, place, app, &found, chosen, focused),
             1 => confusion(frame, place, app, &found[chosen], focused),
             2 => scores(frame, place, app, &found[chosen], focused),
+            4 => loops::draw(frame, place, app, focused),
             _ => duels(frame, place, app, &found, chosen, focused),
         }
     }
 }
 
-/// The panes with their places: table, confusion, scores, head to head.
-fn plan(area: Rect, zoom: bool, focus: usize) -> Vec<(usize, Rect)> {
+/// Panes of every run; a run with a reward model has one more.
+const PANES: usize = 4;
+
+fn panes(app: &App) -> usize {
+    PANES + usize::from(app.view().reward.is_used())
+}
+
+/// The panes with their places: table, confusion, scores, head to head, loops of a reward model.
+fn plan(area: Rect, zoom: bool, focus: usize, loops: bool) -> Vec<(usize, Rect)> {
     if zoom {
-        return vec![(focus % 4, area)];
+        return vec![(focus, area)];
     }
     if area.height < 16 {
         return vec![(0, area)];
     }
     let below = if area.height >= 40 { 14 } else { 8 };
     let wanted = ROWS.len() as u16 + 3;
-    match width(area) {
-        Width::Compact => vec![(0, area)],
-        Width::One => {
-            let [table, rest] = area.layout(&Layout::vertical([Constraint::Max(wanted), Constraint::Min(below)]));
-            let [a, b] = rest.layout(&Layout::horizontal([Constraint::Fill(1); 2]));
-            vec![(0, table), (1, a), (3, b)]
-        }
-        Width::Two | Width::Three => {
-            let [table, rest] = area.layout(&Layout::vertical([Constraint::Max(wanted), Constraint::Min(below)]));
-            let [a, b, c] = rest.layout(&Layout::horizontal([Constraint::Fill(1); 3]));
-            vec![(0, table), (1, a), (2, b), (3, c)]
-        }
-    }
+    let [table, rest] = area.layout(&Layout::vertical([Constraint::Max(wanted), Constraint::Min(below)]));
+    // The loops need the room of two; what has none at this size is shown by Tab and zoom.
+    let (shown, shares): (&[usize], &[u16]) = match (width(area), loops) {
+        (Width::Compact, _) => return vec![(0, area)],
+        (Width::One, false) => (&[1, 3], &[1, 1]),
+        (Width::One, true) => (&[4, 3], &[3, 2]),
+        (Width::Two | Width::Three, false) => (&[1, 2, 3], &[1, 1, 1]),
+        (Width::Two, true) => (&[4, 1, 3], &[2, 1, 1]),
+        (Width::Three, true) => (&[4, 1, 2, 3], &[2, 1, 1, 1]),
+    };
+    let places = Layout::horizontal(shares.iter().map(|&share| Constraint::Fill(share))).split(rest);
+    std::iter::once((0, table)).chain(shown.iter().copied().zip(places.iter().copied())).collect()
 }
 
 fn table(frame: &mut Frame, area: Rect, app: &App, found: &[Measured], chosen: usize, focused: bool) {
@@ -266,8 +275,8 @@ pub fn act(app: &mut App, action: Action, _effects: &mut Vec<Effect>) -> bool {
         Action::Down => app.eval.first = (app.eval.first + 1).min(ROWS.len() - 1),
         Action::First => app.eval.first = 0,
         Action::Last => app.eval.first = ROWS.len() - 1,
-        Action::NextPane => app.eval.focus = (app.eval.focus + 1) % 4,
-        Action::PreviousPane => app.eval.focus = (app.eval.focus + 3) % 4,
+        Action::NextPane => app.eval.focus = (app.eval.focus + 1) % panes(app),
+        Action::PreviousPane => app.eval.focus = (app.eval.focus % panes(app) + panes(app) - 1) % panes(app),
         Action::Enter => app.zoom = !app.zoom,
         _ => return train::act_on_charts(app, action),
     }

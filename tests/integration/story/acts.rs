@@ -17,12 +17,13 @@ impl Teller {
             Planned { iteration: 0, stage: Stage::Sft, model: Model::M(1), total: steps / 2 },
         ];
         let loops = if ser { 0..4 } else { 0..0 };
-        plan.extend(loops.map(|number| Planned {
-            iteration: 0,
-            stage: Stage::Reward,
-            model: Model::Reward(number),
-            total: 20 + 20 * u64::from(number),
-        }));
+        for number in loops {
+            let planned = |stage, model, total| Planned { iteration: 0, stage, model, total };
+            if number > 0 {
+                plan.push(planned(Stage::Check, Model::Reward(number - 1), 25));
+            }
+            plan.push(planned(Stage::Reward, Model::Reward(number), 20 + 20 * u64::from(number)));
+        }
         for iteration in 1..=iterations {
             let (acting, made) = (Model::M(iteration), Model::M(iteration + 1));
             for (stage, model, total) in [
@@ -355,7 +356,7 @@ impl Teller {
         let offered = queue.len() as u32;
         self.begin(iteration, Stage::Check, Model::M(iteration), offered.into());
         let gate = Gate::Deadline { seconds: 1800.0 };
-        self.say(0.1, SpotCheckOpened { iteration, gate, queue: queue.clone(), undecided_limit: 0.9 });
+        self.say(0.1, SpotCheckOpened { iteration, number: None, gate, queue: queue.clone(), undecided_limit: 0.9 });
         self.maybe_end(iteration, Stage::Check, 0.0)?;
         let mut bad = 0;
         let asked = if self.plot.decided { queue.len() } else { 0 };
@@ -391,7 +392,8 @@ impl Teller {
         let decided = if self.plot.decided { offered } else { 0 };
         let why = if self.plot.decided { GateClosed::Decided } else { GateClosed::Deadline };
         let random_decided = if self.plot.decided { offered.saturating_sub(9) } else { 0 };
-        self.say(0.1, SpotCheckClosed { iteration, why, offered, decided, random_decided, random_bad: bad });
+        let (number, random_bad) = (None, bad);
+        self.say(0.1, SpotCheckClosed { iteration, number, why, offered, decided, random_decided, random_bad });
         self.finish(iteration, Stage::Check, Model::M(iteration), decided.into());
         let round = self.view.round(iteration).unwrap();
         let mut used = Vec::new();
@@ -403,7 +405,8 @@ impl Teller {
                 Outcome::Drop => left_out.push(LeftOut { pair, why: LeftOutWhy::Human }),
             }
         }
-        self.say(0.1, TrainingSetFixed { iteration, pairs: used, left_out, hash: "0".repeat(64) });
+        let hash = "0".repeat(64);
+        self.say(0.1, TrainingSetFixed { iteration, number: None, pairs: used, left_out, hash });
         Ok(())
     }
 

@@ -94,6 +94,8 @@ pub fn shelf() -> Vec<(&'static str, Plot)> {
         ("hot", Plot { illness: Illness::HotDpo, until: Some((1, Stage::Dpo, 0.9)), ..plot() }),
         ("nan", Plot { illness: Illness::Nan, until: Some((1, Stage::Dpo, 0.9)), ..plot() }),
         ("collapse", Plot { illness: Illness::Collapse, ..plot() }),
+        ("started-ser", Plot { ser: true, until: Some((0, Stage::Sft, 0.4)), ..plot() }),
+        ("labels", Plot { ser: true, until: Some((0, Stage::Check, 0.0)), ..plot() }),
         ("loops", Plot { ser: true, until: Some((0, Stage::Reward, 0.6)), ..plot() }),
         ("rewarded", Plot { ser: true, until: Some((1, Stage::Prompts, 0.5)), ..plot() }),
         ("hostile", Plot { illness: Illness::Hostile, until: Some((1, Stage::Check, 0.0)), ..plot() }),

@@ -1,7 +1,8 @@
-//! The act in which a reward model teaches itself: a loop that gains, one that loses, and the first of them judges.
+//! The act in which a reward model teaches itself: a loop that gains, one that loses, and the first of them judges. Ana looks at labels
+//! before each of them.
 
 use selfreward::run::measures::{Agreement, Calibration, CalibrationBin, Interval};
-use selfreward::run::reasons::{Settled, SideOf};
+use selfreward::run::reasons::{Settled, SideOf, Sign, SignKind};
 
 use super::*;
 
@@ -44,11 +45,104 @@ impl Teller {
                 _ => self.say(0.4, labelled(number + 1, [412, 505][number as usize], [61, 118][number as usize])),
             }
             self.finish(0, Stage::Reward, model, of);
+            self.check_labels(number + 1)?;
         }
         self.begin(0, Stage::Reward, Model::Reward(3), 0);
         self.finish(0, Stage::Reward, Model::Reward(3), 0);
         Ok(())
     }
+
+    /// The gate between two loops. Without labels there is nothing to look at.
+    fn check_labels(&mut self, number: u32) -> Told {
+        let by = Model::Reward(number - 1);
+        if self.view.reward.labels_of(number).is_none() {
+            self.begin(0, Stage::Check, by, 0);
+            self.finish(0, Stage::Check, by, 0);
+            return Ok(());
+        }
+        let open = self.view.round(0).unwrap().pairs().filter(|(_, pair)| !pair.status.is_decided());
+        let mut labels: Vec<(PromptId, f64)> = open.map(|(id, pair)| (id, pair.suspicion)).collect();
+        labels.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        let suspicious = labels.iter().take(5).map(|(pair, _)| (*pair, Picked::Suspicious));
+        let random = labels.iter().skip(9).step_by(60).take(5).map(|(pair, _)| (*pair, Picked::Random));
+        let queue: Vec<Queued> = suspicious.chain(random).map(|(pair, picked)| Queued { pair, picked }).collect();
+        let offered = queue.len() as u32;
+        self.begin(0, Stage::Check, by, offered.into());
+        for queued in &queue {
+            let pair = queued.pair;
+            for (answer, text) in texts(pair.number) {
+                self.say(0.0, TextOffered { pair, answer, text });
+            }
+        }
+        let gate = Gate::Deadline { seconds: 1800.0 };
+        let opened =
+            SpotCheckOpened { iteration: 0, number: Some(number), gate, queue: queue.clone(), undecided_limit: 0.9 };
+        self.say(0.1, opened);
+        self.maybe_end(0, Stage::Check, 0.0)?;
+        let mut random_bad = 0;
+        for (place, queued) in queue.iter().enumerate() {
+            let pair = self.view.pair(queued.pair).unwrap().clone();
+            let stands = Outcome::Use { chosen: pair.chosen, rejected: pair.rejected };
+            let (decision, outcome, reason) = match place {
+                0 => (Decision::Veto, Outcome::Drop, Some(VetoReason::Wrong)),
+                1 | 6 => (Decision::Swap, Outcome::Use { chosen: pair.rejected, rejected: pair.chosen }, None),
+                _ => (Decision::Keep, stands, None),
+            };
+            random_bad += u32::from(queued.picked == Picked::Random && outcome != stands);
+            let took = 1200 + self.below(3000) as u64;
+            let decided = PairDecided {
+                decision,
+                pairs: vec![Decided { pair: queued.pair, outcome }],
+                by: "ana".into(),
+                request: self.request(),
+                reason,
+                note: None,
+                took_ms: Some(took),
+                blind: false,
+                filter: None,
+            };
+            self.say(took as f64 / 1000.0, decided);
+        }
+        let (why, random_decided) = (GateClosed::Decided, offered - 5);
+        self.say(
+            0.1,
+            SpotCheckClosed {
+                iteration: 0,
+                number: Some(number),
+                why,
+                offered,
+                decided: offered,
+                random_decided,
+                random_bad,
+            },
+        );
+        let (mut pairs, mut left_out) = (Vec::new(), Vec::new());
+        for (pair, view) in self.view.round(0).unwrap().pairs() {
+            match view.outcome {
+                Outcome::Undecided => pairs.push(Used { pair, chosen: view.chosen, rejected: view.rejected }),
+                Outcome::Use { chosen, rejected } => pairs.push(Used { pair, chosen, rejected }),
+                Outcome::Drop => left_out.push(LeftOut { pair, why: LeftOutWhy::Human }),
+            }
+        }
+        let hash = "1".repeat(32);
+        self.say(0.1, TrainingSetFixed { iteration: 0, number: Some(number), pairs, left_out, hash });
+        self.finish(0, Stage::Check, by, offered.into());
+        Ok(())
+    }
+}
+
+/// A pair of the pool as people wrote it.
+fn texts(number: u32) -> [(Option<SideOf>, String); 3] {
+    const THINGS: [&str; 4] = ["a hedgehog sleeps in winter", "tea cools down", "leaves turn red", "iron rusts"];
+    let thing = THINGS[number as usize % THINGS.len()];
+    [
+        (
+            Some(SideOf::First),
+            format!("Because of what happens inside: {thing} little by little, and warmth is saved."),
+        ),
+        (Some(SideOf::Second), format!("Nobody knows why {thing}, it has always been like that.")),
+        (None, format!("Explain to a child why {thing}.")),
+    ]
 }
 
 fn number_of(value: f64) -> selfreward::run::number::Num {
@@ -89,7 +183,25 @@ fn measured(number: u32, right: f64, own: u32) -> RewardMeasured {
 }
 
 fn labelled(number: u32, kept: u32, flipped: u32) -> SelfLabelled {
-    let label = |pair| SelfLabel { pair, better: SideOf::First, first: number_of(1.2), second: number_of(-0.4) };
+    let sign = |kind, amount| Sign { kind, amount };
+    let label = |pair: u32| {
+        let signs = match pair % 40 {
+            3 => vec![sign(SignKind::Length, 0.28), sign(SignKind::Unsure, 0.31)],
+            17 => vec![sign(SignKind::Unsure, 0.12)],
+            31 if number > 1 => vec![sign(SignKind::Unsure, 0.35), sign(SignKind::Turned, 0.45)],
+            _ => Vec::new(),
+        };
+        let first = if signs.is_empty() { 1.2 } else { 0.2 };
+        SelfLabel {
+            pair,
+            better: SideOf::First,
+            first: number_of(first),
+            second: number_of(-0.4),
+            length_ratio: Some(1.0 + f64::from(pair % 7) / 10.0),
+            suspicion: signs.iter().map(|sign| sign.amount).sum(),
+            signs,
+        }
+    };
     SelfLabelled {
         iteration: 0,
         model: Model::Reward(number - 1),
@@ -98,5 +210,6 @@ fn labelled(number: u32, kept: u32, flipped: u32) -> SelfLabelled {
         labels: (0..kept).map(label).collect(),
         new: if number == 1 { kept } else { kept - 412 },
         flipped: Some(flipped),
+        suspicion_auroc: Some(0.68),
     }
 }

@@ -30,6 +30,9 @@ pub fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) -> bool {
         Action::Flag => decide(app, Choice::Flag, effects),
         Action::Undo => take_back(app, true, effects),
         Action::Redo => take_back(app, false, effects),
+        Action::EditScore if shown(app).is_some_and(PromptId::is_label) => {
+            app.say(Role::Warn, "a label has no score to edit: s turns it round, x leaves it out");
+        }
         Action::EditScore => match shown(app).map(|pair| way(app, pair)) {
             Some(Way::No(why)) => app.say(Role::Warn, why),
             _ => return false,
@@ -147,7 +150,10 @@ fn way(app: &App, pair: PromptId) -> Way {
     let head = app.source.head();
     let fixed = head.round(pair.iteration).is_some_and(|round| round.training.is_some());
     if !app.can_decide() || pair.iteration != head.iteration || fixed {
-        return no("too late: the model has learnt from this iteration's pairs");
+        return no(match pair.is_label() {
+            true => "too late: the reward model has learnt from these labels",
+            false => "too late: the model has learnt from this iteration's pairs",
+        });
     }
     if let Some(other) = kept_by(app, pair) {
         let left = other.left(app.clock).ceil();
@@ -240,8 +246,9 @@ fn toast(app: &App, id: PromptId, choice: Choice, words: &str, was_hidden: bool)
     let revealed = match app.view().pair(id) {
         Some(pair) if was_hidden && choice != Choice::Defer && choice != Choice::Flag => {
             let side = if sides::sides(app, id, pair)[0] == pair.chosen { "A" } else { "B" };
+            let judge = if id.is_label() { "reward model" } else { "judge" };
             format!(
-                "; the judge chose {side}, {} over {}",
+                "; the {judge} chose {side}, {} over {}",
                 points(pair.chosen_score, 2),
                 points(pair.rejected_score, 2)
             )

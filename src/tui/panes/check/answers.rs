@@ -108,6 +108,11 @@ fn title(app: &App, id: PromptId, both: &Both, side: usize, width: usize) -> (St
     let mean = sides::mean(candidate).map_or("–".to_string(), |mean| number(mean, 2));
     let scores = sides::scores(candidate);
     let cut = if candidate.ended == crate::run::reasons::Ended::Length { "  cut off" } else { "" };
+    if id.is_label() {
+        let whole = format!("{name} reward {mean}  {words}");
+        let fits = crate::tui::figures::columns(&whole) + 4 <= width;
+        return (if fits { whole } else { format!("{name} reward {mean}") }, role);
+    }
     for text in [
         format!("{name} {mean} {scores}  {words}  candidate {}{cut}", number_of + 1),
         format!("{name} {mean} {scores}  {words}{cut}"),

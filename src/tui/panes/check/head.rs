@@ -46,13 +46,17 @@ fn progress(app: &App, pair: PromptId, width: usize) -> Line<'static> {
     let mut pieces = vec![
         (format!("{name} {decided}/{}", order.len()), Role::Strong),
         (bar, Role::Human),
-        (format!("iteration {}", round.iteration), Role::Plain),
+        match queue::labels(app, round) {
+            Some(labels) => (format!("labels of {} for R{}", labels.by, labels.number), Role::Plain),
+            None => (format!("iteration {}", round.iteration), Role::Plain),
+        },
     ];
     let open = round.gate.as_ref().is_some_and(|gate| gate.is_open());
     if open && !app.is_replay() {
+        let who = queue::learner(app, round);
         let wait = match queue::deadline(app, round) {
-            Some(at) => format!("DPO waits, {} left", duration(at.seconds_since(app.moment()).max(0.0))),
-            None => "DPO waits".into(),
+            Some(at) => format!("{who} waits, {} left", duration(at.seconds_since(app.moment()).max(0.0))),
+            None => format!("{who} waits"),
         };
         pieces.push((wait, Role::Warn));
     } else if !app.is_replay() {
@@ -101,7 +105,10 @@ fn suspicion(app: &App, id: PromptId, width: usize) -> Line<'static> {
         pieces.push((word, Role::Human));
     }
     if !sides::hidden(app, id) {
-        pieces.push((format!("margin {}", points(pair.margin, 2)), Role::Plain));
+        match pair.probability(id) {
+            Some(p) => pieces.push((format!("{} sure", percent(p)), Role::Plain)),
+            None => pieces.push((format!("margin {}", points(pair.margin, 2)), Role::Plain)),
+        }
         pieces.push((format!("length {}", signed_percent(pair.length_ratio - 1.0)), Role::Plain));
     }
     if let Some(why) = answers::unmarked(app, id) {

@@ -2,8 +2,8 @@
 
 use crate::run::entry::Stamp;
 use crate::run::event::{Gate, Picked};
-use crate::run::ids::PromptId;
-use crate::run::view::{DecisionView, PairStatus, Round};
+use crate::run::ids::{Model, PromptId};
+use crate::run::view::{DecisionView, Labelled, PairStatus, Round};
 use crate::tui::app::{App, Mode};
 use crate::tui::panes::check::{asked, kept_by};
 
@@ -11,6 +11,16 @@ use crate::tui::panes::check::{asked, kept_by};
 pub fn round(app: &App) -> Option<&Round> {
     let view = app.view();
     view.rounds.iter().rev().filter(|round| round.iteration <= view.iteration).find(|round| round.gate.is_some())
+}
+
+/// The labels of a reward model that a gate is about; none where it is about an iteration's pairs.
+pub fn labels<'a>(app: &'a App, round: &Round) -> Option<&'a Labelled> {
+    app.view().reward.labelled.last().filter(|_| round.iteration == 0)
+}
+
+/// Who learns from what the gate lets through, in a word: `R1`, or `DPO`.
+pub fn learner(app: &App, round: &Round) -> String {
+    labels(app, round).map_or("DPO".to_string(), |labels| Model::Reward(labels.number).to_string())
 }
 
 /// The queue with the deferred pairs at its end.

@@ -39,6 +39,10 @@ pub fn candidate(app: &App, id: PromptId, number: u32) -> Option<&CandidateView>
 
 /// What was written at this place, as it was written.
 pub fn text(app: &App, seq: Seq) -> String {
+    if seq == 0 {
+        // Only people's pairs have no place: the journal holds those that were offered.
+        return "(not offered: its text is in the data alone)".into();
+    }
     app.source.texts.text(seq).unwrap_or_else(|| "(this text is missing from the journal)".into())
 }
 

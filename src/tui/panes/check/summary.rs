@@ -53,7 +53,7 @@ pub fn strip(frame: &mut Frame, area: Rect, app: &App, _pair: PromptId) {
         } else {
             let mut title = "last decisions".to_string();
             if tally.decided > 0 {
-                title += &format!("   agree with the judge {} of {}", tally.agrees, tally.decided);
+                title += &format!("   agree with {} {} of {}", judge(app, round), tally.agrees, tally.decided);
             }
             if tally.random_decided > 0 {
                 title += &format!("   wrong among random ones {}", share(tally.random_bad, tally.random_decided));
@@ -89,6 +89,11 @@ pub fn strip(frame: &mut Frame, area: Rect, app: &App, _pair: PromptId) {
     line(frame, place, Line::from(spans));
 }
 
+/// Who chose what is looked at.
+fn judge(app: &App, round: &Round) -> String {
+    queue::labels(app, round).map_or("the judge".to_string(), |labels| labels.by.to_string())
+}
+
 fn second_opinion(app: &App) -> String {
     let found = app.check.opinions.agreement(app.source.head());
     let kappa = found.kappa.map_or(String::new(), |kappa| format!(", kappa {}", number(kappa, 2)));
@@ -100,7 +105,14 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App) {
     let inside = boxed(frame, area, app, "spot check", true);
     let Some(round) = queue::round(app) else {
         let when = coming::words(app, Stage::Check, "The check opens").map_or(String::new(), |when| format!("{when} "));
+        let labels = app.view().started.as_ref().is_some_and(|started| {
+            started.plan.iter().any(|planned| planned.stage == Stage::Check && planned.iteration == 0)
+        });
         let first = match app.view().iteration {
+            0 if labels => {
+                "No spot check yet: the first one opens when the reward model R0 has labelled people's pairs, and before R1 learns from its \
+                  labels."
+            }
             0 => {
                 "No spot check yet: iteration 0 learns from human data. The first one opens in iteration 1, after the pairs are chosen and \
                   before DPO."
@@ -128,13 +140,18 @@ fn findings(app: &App, round: &Round) -> Vec<Line<'static>> {
     let how = match closed.map(|(_, closed)| &closed.why) {
         None if tally.offered == 0 => "nothing was offered".to_string(),
         None => "everything is decided; the engine goes on".into(),
-        Some(GateClosed::Off) => "the gate was off: DPO did not wait".into(),
+        Some(GateClosed::Off) => format!("the gate was off: {} did not wait", queue::learner(app, round)),
         Some(GateClosed::Decided) => "everything was decided".into(),
         Some(GateClosed::Deadline) => "the time was up".into(),
         Some(GateClosed::Asked { by }) => format!("closed by {}", one_line(by)),
     };
+    let labels = queue::labels(app, round);
+    let what = match labels {
+        Some(labels) => format!("labels of {} for R{}", labels.by, labels.number),
+        None => format!("iteration {}", round.iteration),
+    };
     let mut all = vec![
-        Line::from(Span::styled(format!(" iteration {}: {how}", round.iteration), style(Role::Strong))),
+        Line::from(Span::styled(format!(" {what}: {how}"), style(Role::Strong))),
         Line::default(),
         row("decided", format!("{} of {}", tally.decided, tally.offered)),
         row(
@@ -149,13 +166,18 @@ fn findings(app: &App, round: &Round) -> Vec<Line<'static>> {
                 if tally.deferred > 0 { format!("; {} deferred", tally.deferred) } else { String::new() }
             ),
         ),
-        row("agree with the judge", share(tally.agrees, tally.decided)),
+        row(&format!("agree with {}", judge(app, round)), share(tally.agrees, tally.decided)),
         row("wrong among random ones", share(tally.random_bad, tally.random_decided)),
     ];
     if let Some(Interval { low, high }) = Interval::wilson(tally.random_bad, tally.random_decided) {
-        let pairs = f64::from(round.pairs);
-        let [low, high] = [low, high].map(|share| count((share * pairs).round() as u64));
-        all.push(row("so among all pairs", format!("{low} to {high} of {} are wrong", count(round.pairs.into()))));
+        let pairs = round.drawn_from();
+        let [low, high] = [low, high].map(|share| count((share * f64::from(pairs)).round() as u64));
+        let name = if labels.is_some() { "so among all labels" } else { "so among all pairs" };
+        all.push(row(name, format!("{low} to {high} of {} are wrong", count(pairs.into()))));
+    }
+    if let Some(fixed) = labels.and_then(|labels| labels.fixed) {
+        let changed = fixed.says().map_or(String::new(), |says| format!("; {says}"));
+        all.push(row("learnt from", format!("{} labels{changed}", count(fixed.used.into()))));
     }
     let (bad, seen) = suspicious(round);
     if seen > 0 {

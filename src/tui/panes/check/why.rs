@@ -5,7 +5,9 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use crate::run::ids::PromptId;
+use crate::run::reasons::SignKind;
 use crate::tui::app::App;
+use crate::tui::figures::{number, percent, wrap};
 use crate::tui::layout::columns;
 use crate::tui::panes::check::{Pane, head, sides};
 use crate::tui::prose;
@@ -26,6 +28,9 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App, id: PromptId) {
         all.extend(head::answer(app, id));
         return lines(frame, inside, all);
     }
+    if id.is_label() {
+        return label(frame, area, app, id, focused);
+    }
     let numbers = sides::sides(app, id, pair);
     if area.width >= 100 {
         for (number, place) in numbers.into_iter().zip(columns(area, 2)) {
@@ -35,6 +40,64 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App, id: PromptId) {
     }
     let side = usize::from(app.check.focus == Pane::Right);
     one(frame, area, app, id, numbers[side], focused);
+}
+
+/// Why a label is believed, and why it is doubted.
+fn label(frame: &mut Frame, area: Rect, app: &App, id: PromptId, focused: bool) {
+    let Some(pair) = app.view().pair(id) else { return };
+    let labels = app.view().reward.labelled.iter().rev().find(|labels| labels.seq == pair.seq);
+    let by = labels.map_or("a reward model".to_string(), |labels| labels.by.to_string());
+    let inside = boxed(frame, area, app, &format!("why {by} prefers it, and what speaks against that"), focused);
+    let width = usize::from(inside.width).saturating_sub(2);
+    let mut all: Vec<Line> = head::answer(app, id).into_iter().collect();
+    let (chosen, rejected) = (number(pair.chosen_score, 3), number(pair.rejected_score, 3));
+    let sure = pair.probability(id).map_or("–".into(), percent);
+    let mut says = vec![(
+        format!("{by}: {chosen} against {rejected}, {sure} sure that the chosen answer is better."),
+        Role::Plain,
+    )];
+    let mut signs = pair.signs.clone();
+    signs.sort_by(|a, b| b.amount.total_cmp(&a.amount));
+    says.extend(signs.iter().map(|sign| (format!("{}.", against(sign.kind)), Role::Warn)));
+    if signs.is_empty() {
+        says.push(("Nothing that the run knows speaks against it.".into(), Role::Dim));
+    }
+    says.push(("a keep, s turn it round, x leave it out: your word holds in all later loops.".into(), Role::Dim));
+    let wrapped = says.into_iter().flat_map(|(text, role)| {
+        let style = app.theme.style(role);
+        wrap(&text, width).into_iter().map(move |part| Line::from(Span::styled(format!(" {part}"), style)))
+    });
+    let text: Vec<Line> = wrapped.collect();
+    let room = usize::from(inside.height).saturating_sub(all.len());
+    let first = if focused { app.check.scroll.min(text.len().saturating_sub(room)) } else { 0 };
+    let left = text.len().saturating_sub(first + room);
+    all.extend(text.into_iter().skip(first));
+    lines(frame, inside, all);
+    more(frame, inside, app, left);
+}
+
+/// A sign of a label as a sentence, without its full stop.
+fn against(kind: SignKind) -> String {
+    match kind {
+        SignKind::Unsure => "Barely believed: the answers' p are close to ser.low, ser.high or ser.gap",
+        SignKind::Turned => "The belief has turned since the loop before",
+        SignKind::SelfDisagrees => "The run's own model scored the other answer higher",
+        SignKind::Length => "The chosen answer is much longer than the other",
+        SignKind::NearDuplicate => "Both answers are nearly the same text",
+        SignKind::Gaming => "An answer speaks to a judge",
+        SignKind::HiddenText => "A text holds invisible characters",
+        SignKind::Degenerate => "The chosen answer is empty, looping or a refusal",
+        // Signs of pairs that a judge scored.
+        SignKind::UnlikelyChosen
+        | SignKind::PolicyDisagrees
+        | SignKind::Contradiction
+        | SignKind::MissingScore
+        | SignKind::Minority
+        | SignKind::JudgeNoise
+        | SignKind::CopiedPrompt
+        | SignKind::SmallMargin => kind.label(),
+    }
+    .to_string()
 }
 
 /// The judge's reply on one candidate.

@@ -47,7 +47,7 @@ fn round(app: &App) -> Option<&Round> {
     if let Some(at) = app.generation.at {
         return view.round(at.iteration).filter(|round| !round.prompts.is_empty());
     }
-    view.rounds.iter().rev().filter(|round| round.iteration <= view.iteration).find(|round| has_something(round))
+    view.written().rev().filter(|round| round.iteration <= view.iteration).find(|round| has_something(round))
 }
 
 fn has_something(round: &Round) -> bool {
@@ -82,7 +82,9 @@ pub fn shown(app: &App) -> Option<PromptId> {
 
 /// Shows this prompt.
 pub fn select(app: &mut App, id: PromptId) -> bool {
-    let there = app.view().round(id.iteration).is_some_and(|round| round.prompts.get(id.number as usize).is_some());
+    // People's pairs, which a reward model labels, were not generated.
+    let known = app.view().round(id.iteration).is_some_and(|round| round.prompts.get(id.number as usize).is_some());
+    let there = known && !id.is_label();
     if there {
         turn_to(app, Some(id));
     }

@@ -122,8 +122,7 @@ fn agreement(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
     let view = app.view();
     let found: Vec<_> = view.models.iter().filter_map(|model| Some((model.model, model.evaluated.as_ref()?))).collect();
     let width = usize::from(inside.width);
-    let mut all = reward::loops(app, width);
-    if found.is_empty() && all.is_empty() {
+    if found.is_empty() && !view.reward.is_used() {
         return empty(frame, inside, app, "Measured after each model is made; ties count one half.");
     }
     let share = |part: u32, of: u32| percent(f64::from(part) / f64::from(of.max(1)));
@@ -132,6 +131,7 @@ fn agreement(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
         format!("unparsed {unparsed} ties {}", share(agreement.ties, agreement.pairs))
     };
     let longest = found.iter().map(|found| beside(&found.1.1.agreement).len()).max().unwrap_or(0);
+    let mut models: Vec<Vec<Line>> = Vec::new();
     for (model, (_, evaluated)) in found.iter().rev() {
         let agreement = &evaluated.agreement;
         let Some(half) = agreement.pairwise_half else { continue };
@@ -160,12 +160,16 @@ fn agreement(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
                 spans.push(Span::raw(" "));
             }
             spans.push(Span::styled(says, app.theme.style(role)));
-            all.push(Line::from(spans));
+            models.push(vec![Line::from(spans)]);
         } else {
-            all.push(Line::from(spans));
-            all.push(Line::from(Span::styled(fit(&format!("     {says}"), width), app.theme.style(role))));
+            let below = Line::from(Span::styled(fit(&format!("     {says}"), width), app.theme.style(role)));
+            models.push(vec![Line::from(spans), below]);
         }
     }
+    // The loops of a reward model leave room for the newest model.
+    let room = usize::from(inside.height).saturating_sub(models.first().map_or(0, Vec::len));
+    let mut all = reward::loops(app, width, room);
+    all.extend(models.into_iter().flatten());
     let measured = view.reward.measured.last().map_or(0, |measured| measured.agreement.pairs);
     let pairs = found.last().map_or(measured, |found| found.1.1.agreement.pairs);
     let note = format!("{pairs} pairs, ties count half, 95% interval");
@@ -330,7 +334,7 @@ fn writing(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
     let now = app.source.now.as_ref().and_then(|now| now.writing.as_ref()).filter(|_| app.is_alive());
     let text = match now {
         Some(writing) => Some(writing.text.clone()),
-        None => view.rounds.iter().rev().find_map(|round| {
+        None => view.written().rev().find_map(|round| {
             // Candidates are written prompt by prompt: those that have some stand before those that have none.
             let begun = round.prompts.partition_point(|prompt| !prompt.candidates.is_empty());
             let prompt = begun.checked_sub(1).and_then(|last| round.prompts.get(last)).or(round.prompts.last())?;
@@ -349,7 +353,7 @@ fn writing(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
 fn pairs(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
     let inside = boxed(frame, area, app, "pairs, newest first", focused);
     let view = app.view();
-    let newest = view.rounds.iter().rev().find(|round| round.pairs > 0);
+    let newest = view.written().rev().find(|round| round.pairs > 0);
     let Some(round) = newest else {
         let when = coming::words(app, Stage::Pairs, "Pairs are chosen").unwrap_or_default();
         return empty(frame, inside, app, &format!("No pair yet. {when}"));

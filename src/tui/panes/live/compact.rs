@@ -53,7 +53,8 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App) {
     }
     if let Some(round) = view.round(view.iteration).filter(|_| view.open_gate().is_some()) {
         let check = round.check();
-        let says = format!(" {} pairs wait for a check (4)", check.offered - check.decided);
+        let what = if round.iteration == 0 { "labels" } else { "pairs" };
+        let says = format!(" {} {what} wait for a check (4)", check.offered - check.decided);
         all.push(Line::from(Span::styled(says, app.theme.style(Role::Human))));
     }
     lines(frame, area, all);

@@ -160,7 +160,11 @@ fn waiting(app: &App, gate: &GateView) -> String {
             let ends = Stamp(gate.opened.0 + (seconds * 1e6) as i64);
             format!("4 opens the check; waits until {}", app.zone.clock(ends, app.moment()))
         }
-        (Gate::Wait | Gate::Off, _) => "4 opens the check; DPO waits for it".into(),
+        (Gate::Wait | Gate::Off, _) => {
+            let who = app.view().reward.labelled.last().filter(|_| app.view().iteration == 0);
+            let who = who.map_or("DPO".to_string(), |labels| format!("R{}", labels.number));
+            format!("4 opens the check; {who} waits for it")
+        }
     }
 }
 
@@ -208,7 +212,8 @@ fn is_known(view: &RunView, lamp: Lamp) -> bool {
     let judged = round.is_some_and(|round| round.judge.replies > 0);
     match lamp {
         Lamp::Parse | Lamp::Saturation => judged,
-        Lamp::Ties | Lamp::Length => round.is_some_and(|round| round.pairs > 0),
+        // Labels of a reward model are watched by their own lamp.
+        Lamp::Ties | Lamp::Length => round.is_some_and(|round| round.pairs > 0 && round.iteration > 0),
         Lamp::Diversity => round.is_some_and(|round| !round.measured.is_empty()),
         Lamp::Dpo => view.last_dpo.is_some(),
         Lamp::Human => round.is_some_and(|round| round.check().decided > 0),
