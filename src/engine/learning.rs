@@ -84,7 +84,7 @@ impl Engine {
     }
 
     /// What this iteration's judge is sure of, as further examples of judging.
-    fn own_judgements(&self, iteration: u32, most: u32) -> Result<Vec<Example>> {
+    fn sure_judgements(&self, iteration: u32, most: u32) -> Result<Vec<Example>> {
         let desk = self.desk();
         let answers: Vec<(&String, &desk::Candidate)> = desk
             .prompts
@@ -137,7 +137,7 @@ impl Engine {
             let (held_out, pairs) = hold_out(pairs, settings.held_out_share);
             let mut replay = if settings.eft_replay > 0 { self.judging_examples()? } else { Vec::new() };
             if !replay.is_empty() {
-                replay.extend(self.own_judgements(iteration, settings.own_judgements)?);
+                replay.extend(self.sure_judgements(iteration, settings.own_judgements)?);
             }
             Lesson::Preferences { pairs, held_out, replay, settings: Box::new(settings.clone()), seed }
         };

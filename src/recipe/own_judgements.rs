@@ -43,11 +43,11 @@ mod tests {
 
     #[test]
     fn only_what_all_samples_agree_on_is_kept_and_no_score_beyond_its_share() {
-        let of = |score: f64| Scored::Score(score);
+        let of = |score: f64| -> Scored { Ok(score) };
         let mut judged = vec![
             vec![of(1.0), of(1.0)],
             vec![of(1.0), of(2.0)],
-            vec![of(3.0), Scored::Not(Unscored::Missing)],
+            vec![of(3.0), Err(Unscored::Missing)],
             vec![of(2.0)],
             vec![],
         ];
