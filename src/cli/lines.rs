@@ -222,6 +222,7 @@ fn of_note(event: &Event, name: &str) -> Option<String> {
 /// Agreement with its counts, and the oracle where there is one.
 fn agreement(agreement: &Agreement, event: &Evaluated) -> String {
     let mut says = match (agreement.pairwise_half, agreement.interval) {
+        _ if agreement.is_silent() => format!("no score for any of {} answers", agreement.responses),
         (Some(half), Some(interval)) => format!(
             "pairwise {:.1}% ({:.1} to {:.1}; n {}, ties {}, unparsed {})",
             100.0 * half,

@@ -136,7 +136,7 @@ impl Engine {
             ids.extend(learnt.map(|(used, _)| used.pair));
             let (held_out, pairs) = hold_out(pairs, settings.held_out_share);
             let mut replay = if settings.eft_replay > 0 { self.judging_examples()? } else { Vec::new() };
-            if !replay.is_empty() {
+            if !replay.is_empty() && self.settings.judges_itself() {
                 replay.extend(self.sure_judgements(iteration, settings.own_judgements)?);
             }
             Lesson::Preferences { pairs, held_out, replay, settings: Box::new(settings.clone()), seed }

@@ -430,6 +430,11 @@ impl Settings {
         self.run.judge == JudgeKind::Intrinsic && !self.teacher_judges() && !self.is_reward_model()
     }
 
+    /// The model scores its own candidates in words.
+    pub fn judges_itself(&self) -> bool {
+        self.run.judge == JudgeKind::SelfJudge && !self.teacher_judges() && !self.is_reward_model()
+    }
+
     /// A reward model that is made in the run judges the candidates.
     pub fn is_reward_model(&self) -> bool {
         let judges = self.run.recipe == Recipe::Own && self.run.judge == JudgeKind::RewardModel;

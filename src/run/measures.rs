@@ -74,6 +74,13 @@ pub struct Agreement {
     pub interval_strict: Option<Interval>,
 }
 
+impl Agreement {
+    /// A judge that gave no score at all agrees with nobody and disagrees with nobody: its shares are zeros that mean nothing.
+    pub fn is_silent(&self) -> bool {
+        self.responses > 0 && self.unparsed == self.responses
+    }
+}
+
 /// Whether a reward model is as sure as it is right: over pairs, p = sigmoid(|r_j - r_k|) against how often it is right.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]

@@ -140,6 +140,9 @@ pub fn tell(event: &Event) -> (Weight, String) {
         Event::HeldOutAnswered(e) => (Bulk, format!("{} answered held-out item {}", e.model, e.item)),
         Event::Duelled(e) => (Bulk, format!("{} against {} on item {}", e.model, e.against, e.item)),
         Event::Measured(e) => (Bulk, format!("{} measured: {} numbers", e.stage, e.values.len())),
+        Event::Evaluated(e) if e.agreement.is_silent() => {
+            (Notable, format!("{} measured: it gave no scores that could agree with people's", e.model))
+        }
         Event::Evaluated(e) => {
             let half = e.agreement.pairwise_half.map_or("–".into(), percent);
             (Notable, format!("{} measured: agrees with people on {half} of the pairs", e.model))

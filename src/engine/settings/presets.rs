@@ -52,6 +52,7 @@ impl Settings {
         tiny.dpo = DpoSettings {
             nll_weight: 1.0,
             eft_replay: 24,
+            own_judgements: 800,
             lr: 5e-4,
             lr_end: 5e-5,
             epochs: 2,

@@ -109,8 +109,8 @@ pub struct DpoSettings {
     pub reference: Reference,
     /// Judging examples mixed into each step.
     pub eft_replay: u32,
-    /// The run's own judgements of this iteration that join those examples, at most: of answers on which all samples of the judge
-    /// agree, no score more often than the others.
+    /// The model's own judgements of the iteration that join those examples, at most, where it judges itself: those of answers on
+    /// which all of its samples agree, each score as often as any other where there are enough.
     pub own_judgements: u32,
     pub lr: f64,
     pub lr_end: f64,

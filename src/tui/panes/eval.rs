@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 
 use crate::run::event::Evaluated;
 use crate::run::ids::{Model, Seq};
-use crate::run::measures::{Interval, Referee};
+use crate::run::measures::{Agreement, Interval, Referee};
 use crate::tui::app::{App, Effect};
 use crate::tui::figures::{columns, fit, left, number, percent, right};
 use crate::tui::keys::Action;
@@ -59,6 +59,11 @@ fn with_interval(value: Option<f64>, interval: Option<Interval>) -> Option<Strin
     Some(interval.map_or(shown.clone(), |i| format!("{shown} ({}–{})", whole(i.low), whole(i.high))))
 }
 
+/// Agreement with people, where there are scores that could agree.
+fn judged(agreement: &Agreement, value: Option<f64>, interval: Option<Interval>) -> Option<String> {
+    if agreement.is_silent() { Some("no scores".into()) } else { with_interval(value, interval) }
+}
+
 /// A mean with its interval, both as numbers.
 fn mean_with_interval(mean: f64, interval: Interval) -> Option<String> {
     // As many places as its interval: a grade below 1 is no wider than one above it.
@@ -75,8 +80,8 @@ fn share(part: u32, of: u32) -> Option<String> {
 
 #[rustfmt::skip]
 const ROWS: [Row; 22] = [
-    Row { name: "pairs right, ties half", cell: |e| with_interval(e.agreement.pairwise_half, e.agreement.interval), alarm: never },
-    Row { name: "pairs right, ties wrong", cell: |e| with_interval(e.agreement.pairwise_strict, e.agreement.interval_strict), alarm: never },
+    Row { name: "pairs right, ties half", cell: |e| judged(&e.agreement, e.agreement.pairwise_half, e.agreement.interval), alarm: never },
+    Row { name: "pairs right, ties wrong", cell: |e| judged(&e.agreement, e.agreement.pairwise_strict, e.agreement.interval_strict), alarm: never },
     Row { name: "pairs right of decided", cell: |e| Some(format!("{} of {}", percent(e.agreement.pairwise_excluding?), percent(e.agreement.coverage?))), alarm: never },
     Row { name: "by chance, ties wrong", cell: |e| e.agreement.chance_strict.map(percent), alarm: never },
     Row { name: "pairs of equal length", cell: |e| e.length_matched.map(percent), alarm: never },
@@ -281,4 +286,21 @@ pub fn act(app: &mut App, action: Action, _effects: &mut Vec<Effect>) -> bool {
         _ => return train::act_on_charts(app, action),
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_judge_that_gave_no_score_is_not_said_to_be_always_wrong() {
+        let interval = Some(Interval { low: 0.0, high: 0.0 });
+        let agreement =
+            |unparsed| Agreement { responses: 4, unparsed, pairwise_half: Some(0.0), interval, ..Agreement::default() };
+        let cell = |unparsed| {
+            let agreement = agreement(unparsed);
+            judged(&agreement, agreement.pairwise_half, agreement.interval).unwrap()
+        };
+        assert_eq!((cell(4), cell(3)), ("no scores".to_owned(), "0% (0–0)".to_owned()));
+    }
 }

@@ -145,9 +145,7 @@ fn agreement(frame: &mut Frame, area: Rect, app: &App, focused: bool) {
         } else {
             Role::Dim
         };
-        // A judge that gave no score at all agrees with nobody, and disagrees with nobody.
-        let silent = agreement.responses > 0 && agreement.unparsed == agreement.responses;
-        let head = match silent {
+        let head = match agreement.is_silent() {
             true => format!(" {model:<4} {:<13}", "no scores"),
             false => format!(" {model:<4}{:>4}{interval:<10}", percent(half)),
         };
