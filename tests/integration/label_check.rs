@@ -402,7 +402,7 @@ fn a_kill_at_the_gate_loses_no_word_of_anybody() {
     let (labelled, opened, closed) = (place("self_labelled"), place("spot_check_opened"), place("spot_check_closed"));
     assert!(labelled < place("text_offered") && place("text_offered") < opened && opened < closed);
     let before = [labelled, labelled + 1, place("text_offered") + 1, opened - 1, opened];
-    let after: Vec<usize> = (opened + 1..=closed + 3).step_by(size(3, 1)).chain([closed, closed + 1]).collect();
+    let after: Vec<usize> = (opened + 1..=closed + 3).step_by(size(9, 1)).chain([closed, closed + 1]).collect();
     assert!(
         lines[closed - 1].contains("close the gate"),
         "a kill between a taken request and what it asks for is tried"

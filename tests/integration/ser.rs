@@ -11,7 +11,7 @@ use selfreward::run::journal::segment_name;
 use selfreward::run::reasons::Settled;
 use selfreward::run::view::State;
 
-use crate::stage::{cut, engine, entries, facts, play, small, story};
+use crate::stage::{cut, engine, entries, facts, play, size, small, story};
 
 fn ser(seed: u64) -> Settings {
     let mut settings = small(seed);
@@ -166,7 +166,7 @@ fn a_journal_cut_anywhere_in_the_loops_resumes_to_the_same_facts() {
     let last = lines.iter().rposition(|line| line.contains("\"kind\":\"reward_chosen\"")).unwrap() + 6;
     let notable = ["reward_measured", "self_labelled", "reward_chosen", "candidate_judged"];
     let mut cuts: Vec<usize> = notable.iter().flat_map(|kind| [place(kind), place(kind) + 1]).collect();
-    cuts.extend((first..last).step_by(((last - first) / 12).max(1)));
+    cuts.extend((first..last).step_by(((last - first) / size(5, 20)).max(1)));
     for (number, at) in cuts.into_iter().enumerate() {
         let bytes = lines[..at].iter().map(|line| line.len()).sum();
         let torn = cut(&whole, root.path(), &format!("cut{number}"), bytes);
