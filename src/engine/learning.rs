@@ -5,18 +5,13 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use crate::engine::checkpoints;
-use crate::engine::desk;
 use crate::engine::divergence::Probe;
 use crate::engine::drive::Engine;
-use crate::engine::eft;
 use crate::engine::policy::{Example, Flow, Lesson, Preference, StepReport};
 use crate::engine::settings::Learn;
-use crate::recipe::judge::judge_prompt;
-use crate::recipe::own_judgements::unanimous;
 use crate::run::event::*;
 use crate::run::ids::{Model, PromptId, Stage};
 use crate::run::number::Num;
-use crate::run::reasons::Scored;
 
 /// Pairs whose reference log-probs are computed at once.
 const REFERENCE_CHUNK: usize = 16;
@@ -67,42 +62,6 @@ impl Engine {
             settings: self.settings.sft.clone(),
             seed: self.seed(iteration, stage).number(),
         }
-    }
-
-    /// The judge prompt with the judgement that was kept, for each kept judgement.
-    fn judging_examples(&self) -> Result<Vec<Example>> {
-        let seed = self.seed(0, Stage::Eft);
-        eft::kept(&self.materials, &self.settings, self.desk(), seed)
-            .into_iter()
-            .enumerate()
-            .map(|(number, kept)| {
-                let seed = seed.named("example").prompt(number as u32);
-                let prompt = judge_prompt(&self.materials.prompts.judge, &kept.prompt, &kept.response, seed)?;
-                Ok(Example { prompt: prompt.text, reply: kept.judgement })
-            })
-            .collect()
-    }
-
-    /// What this iteration's judge is sure of, as further examples of judging.
-    fn sure_judgements(&self, iteration: u32, most: u32) -> Result<Vec<Example>> {
-        let desk = self.desk();
-        let answers: Vec<(&String, &desk::Candidate)> = desk
-            .prompts
-            .iter()
-            .zip(&desk.candidates)
-            .flat_map(|(prompt, all)| all.iter().map(move |one| (prompt, one)))
-            .collect();
-        let scores: Vec<Vec<Scored>> =
-            answers.iter().map(|(_, answer)| answer.judgements.iter().map(|judged| judged.score).collect()).collect();
-        let seed = self.seed(iteration, Stage::Dpo).named("own judgements");
-        unanimous(&scores, most as usize, &mut seed.stream())
-            .into_iter()
-            .map(|at| {
-                let (prompt, answer) = answers[at];
-                let asked = judge_prompt(&self.materials.prompts.judge, prompt, &answer.text, seed.prompt(at as u32))?;
-                Ok(Example { prompt: asked.text, reply: answer.judgements[0].reply.clone() })
-            })
-            .collect()
     }
 
     /// Preference training on the pairs that passed the gate.

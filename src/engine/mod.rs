@@ -17,6 +17,7 @@ mod gate;
 pub mod human_pairs;
 pub mod intrinsic_judge;
 mod judging;
+mod judging_examples;
 mod label_check;
 pub mod learning;
 pub mod materials;
