@@ -147,12 +147,13 @@ fn models(run: &Opened) -> Html {
         Table::new(["model", "mean words", "p95 words", "distinct-1", "distinct-2", "repetition", "cut off"]);
     for (model, evaluated) in &measured {
         let found = &evaluated.agreement;
+        let says = !found.is_silent();
         agreement.push([
             model.to_string().into(),
-            share(found.pairwise_strict),
-            interval(found.interval_strict).into(),
-            share(found.pairwise_half),
-            interval(found.interval).into(),
+            share(found.pairwise_strict.filter(|_| says)),
+            interval(found.interval_strict.filter(|_| says)).into(),
+            share(found.pairwise_half.filter(|_| says)),
+            interval(found.interval.filter(|_| says)).into(),
             share(found.pairwise_excluding),
             share(found.coverage),
             u64::from(found.pairs).into(),

@@ -276,10 +276,12 @@ pub fn models_table(view: &RunView) -> Table {
     for model in &view.models {
         let Some((_, evaluated)) = &model.evaluated else { continue };
         let agreement = &evaluated.agreement;
-        let interval = agreement.interval.map(|interval| format!("{:.3}–{:.3}", interval.low, interval.high));
+        let says = !agreement.is_silent();
+        let interval = agreement.interval.filter(|_| says);
+        let interval = interval.map(|interval| format!("{:.3}–{:.3}", interval.low, interval.high));
         table.push([
             model.model.to_string().into(),
-            share(agreement.pairwise_half),
+            share(agreement.pairwise_half.filter(|_| says)),
             interval.into(),
             u64::from(agreement.pairs).into(),
             u64::from(agreement.ties).into(),
