@@ -158,6 +158,7 @@ fn digest(path: &PathBuf) -> Result<(u64, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::witness::{self, Synced};
 
     fn fill(folder: &Path) -> Result<()> {
         std::fs::write(folder.join("weights"), [7; 1000])?;
@@ -187,6 +188,25 @@ mod tests {
             let error = format!("{:#}", verify(&folder).unwrap_err());
             assert!(error.contains(what), "{what}: {error}");
         }
+    }
+
+    #[test]
+    fn a_checkpoint_has_its_name_on_the_disk_when_it_is_written() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("M1");
+        witness::take();
+        write(&folder, 1, fill).unwrap();
+        let synced = witness::take();
+        let [Synced::Folder(inside, files), Synced::Folder(parent, names)] = synced.as_slice() else {
+            panic!("{synced:?}");
+        };
+        assert!(inside.starts_with(root.path()) && inside != parent, "{synced:?}");
+        assert_eq!(*files, [MANIFEST, "state.json", "weights"], "its own folder, when all files stand in it");
+        assert_eq!(
+            (parent.as_path(), names.as_slice()),
+            (root.path(), &["M1".to_string()][..]),
+            "then, renamed, the one above"
+        );
     }
 
     #[test]

@@ -497,3 +497,45 @@ fn is_worth_a_sync(event: &Event) -> bool {
             | Event::Failed(_)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::witness::{self, Synced};
+
+    #[test]
+    fn what_a_human_said_is_on_the_disk_before_anything_else_happens() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(root.path(), "a").unwrap();
+        let lookup = Lookup::new(folder.path());
+        let journal = folder.path().join(crate::run::journal::segment_name(1));
+        let (view, desk, settings) = (RunView::default(), Desk::default(), Settings::tiny());
+        let quiet = Box::new(|_: &Entry, _: &RunView| {});
+        let mut recorder = Recorder::new(folder, view, desk, lookup, &settings, Signals::default(), quiet).unwrap();
+        let request = RequestId { writer: "ana".into(), number: 1 };
+        let decided = |decision| PairDecided {
+            decision,
+            pairs: Vec::new(),
+            by: "ana".into(),
+            request: request.clone(),
+            reason: None,
+            note: None,
+            took_ms: None,
+            blind: false,
+            filter: None,
+        };
+        let note = NoteAdded { pair: None, text: "odd".into(), by: "ana".into(), request: request.clone() };
+        let said: [(&str, Event); 4] = [
+            ("a veto", decided(Decision::Veto).into()),
+            ("a swap", decided(Decision::Swap).into()),
+            ("an undo", decided(Decision::Undo { of: 1 }).into()),
+            ("a note", note.into()),
+        ];
+        for (what, event) in said {
+            witness::take();
+            recorder.record(event).unwrap();
+            let length = std::fs::metadata(&journal).unwrap().len();
+            assert_eq!(witness::take(), [Synced::File(journal.clone(), length)], "{what}");
+        }
+    }
+}

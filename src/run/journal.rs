@@ -38,7 +38,10 @@ pub fn segments(folder: &Path) -> io::Result<Vec<u32>> {
 
 /// Makes a rename or a new file in `folder` survive a power cut.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+    File::open(folder)?.sync_all()?;
+    #[cfg(test)]
+    crate::run::witness::folder(folder);
+    Ok(())
 }
 
 /// The one writer. Each entry is one `write`; what was written survives a kill of the process, what was synced survives a power cut.
@@ -110,7 +113,10 @@ impl Writer {
 
     /// Makes everything appended so far survive a power cut. A failed sync must not be tried again: the kernel may have dropped the data.
     pub fn sync(&mut self) -> io::Result<()> {
-        self.file.sync_data()
+        self.file.sync_data()?;
+        #[cfg(test)]
+        crate::run::witness::file(self.folder.join(segment_name(self.segment)), self.file.metadata()?.len());
+        Ok(())
     }
 }
 

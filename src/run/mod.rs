@@ -21,3 +21,5 @@ pub mod number;
 pub mod reasons;
 pub mod spending;
 pub mod view;
+#[cfg(test)]
+pub mod witness;

@@ -12,6 +12,7 @@ use selfreward::run::entry::Stamp;
 use selfreward::run::event::{Decision, Event, Outcome};
 use selfreward::run::folder::RunFolder;
 use selfreward::run::ids::{Model, PromptId};
+use selfreward::run::journal::segment_name;
 use selfreward::run::view::{PairStatus, RunView, State};
 
 use crate::patience::{end_of, until};
@@ -142,6 +143,13 @@ fn a_file_that_may_not_grow_pauses_the_run_aloud() {
         folder.now().and_then(|now| now.held).is_some_and(|held| held.contains("writing the journal"))
     });
     assert!(child.try_wait().unwrap().is_none(), "the engine died");
+    // It tries again and again; in between the half line that fitted is cut off, and a copy made now is a whole journal.
+    let journal = folder.path().join(segment_name(1));
+    let whole = || {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        std::fs::read(&journal).unwrap().ends_with(b"\n")
+    };
+    assert!((0..50).any(|_| whole()), "a half line stays in the journal");
     signal(&child, "TERM");
     end_of(&mut child);
     // With room again, the run goes on and makes what an undisturbed one makes.

@@ -95,6 +95,8 @@ mod tui_screens;
 mod tui_source;
 mod tui_speed;
 mod tui_terminal;
+#[cfg(feature = "llama")]
+mod whole;
 mod world_corpus;
 mod world_oracle;
 mod world_properties;

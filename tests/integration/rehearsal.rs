@@ -1,11 +1,15 @@
 //! A scripted run from M0 to M3: what it leaves in the journal, and which alarms each way of failing raises.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use selfreward::engine::drive::Ended;
 use selfreward::engine::launch;
+use selfreward::engine::materials::Materials;
+use selfreward::engine::policy::Policy;
 use selfreward::engine::recorder::Signals;
-use selfreward::engine::settings::Story;
+use selfreward::engine::settings::{Settings, Story};
+use selfreward::rehearsal::Rehearsal;
 use selfreward::run::command::{Command, Outbox};
 use selfreward::run::entry::Entry;
 use selfreward::run::event::{Event, Level, PauseReason, Paused};
@@ -107,4 +111,45 @@ fn each_way_of_failing_raises_its_alarm() {
             );
         }
     }
+}
+
+/// What a run decided, without what an oracle said of it afterwards.
+fn decided(root: &Path, name: &str, read: &dyn Fn(&Settings) -> anyhow::Result<Materials>) -> Vec<String> {
+    let folder = launch::create(root, name, &small(3)).unwrap();
+    let mut make = |settings: &Settings, materials: &Materials| {
+        let policy = Rehearsal::new(settings.rehearsal.clone(), settings.run.seed, materials.prompts.clone());
+        Ok(Box::new(policy) as Box<dyn Policy>)
+    };
+    let mut nobody = |_: &Settings| anyhow::bail!("nobody teaches here");
+    let quiet = Box::new(|_: &Entry, _: &RunView| {});
+    let (ended, _) = launch::engine_with(&folder, read, &mut make, &mut nobody, Signals::default(), quiet).unwrap();
+    assert_eq!(ended, Ended::Finished);
+    let decides = [
+        "prompt_written",
+        "prompt_refused",
+        "candidate_sampled",
+        "candidate_judged",
+        "pair_selected",
+        "prompt_skipped",
+        "spot_check_opened",
+        "training_set_fixed",
+        "reference_scored",
+    ];
+    let all = entries(&folder);
+    let facts = all.iter().filter(|entry| decides.contains(&entry.event.kind()));
+    facts.map(|entry| serde_json::to_string(&entry.event).unwrap()).collect()
+}
+
+#[test]
+fn no_value_of_the_oracle_reaches_prompts_judging_or_pairing() {
+    let root = tempfile::tempdir().unwrap();
+    let honest = decided(root.path(), "honest", &Materials::read);
+    let garbage = decided(root.path(), "garbage", &|settings| {
+        let mut materials = Materials::read(settings)?;
+        assert!(materials.oracle.is_some());
+        materials.oracle = Some(|prompt, answer| Some(((prompt.len() * 7 + answer.len() * 13) % 6) as f64));
+        Ok(materials)
+    });
+    assert_eq!(honest, garbage);
+    assert!(honest.iter().filter(|fact| fact.contains("length_ratio")).count() > 20);
 }
