@@ -6,7 +6,7 @@ use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
 /// Long enough for a whole run on a machine that is busy with other tests.
-pub const PATIENCE: Duration = Duration::from_secs(180);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Whether this came to hold before the patience was at an end.
 fn came(mut holds: impl FnMut() -> bool) -> bool {
