@@ -21,10 +21,10 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App, pane: Pane, focused: bool)
     match pane {
         Pane::Loss => loss(frame, area, app, focused),
         Pane::Agreement => agreement(frame, area, app, focused),
-        Pane::Margin => curves(frame, area, app, focused, "reward margin", &[Signal::RewardMargin]),
+        Pane::Margin => curves(frame, area, app, focused, ("reward margin", &[Signal::RewardMargin]), Signal::GradNorm),
         Pane::LogProbs => {
             let both = [Signal::LogpChosenPerToken, Signal::LogpRejectedPerToken];
-            curves(frame, area, app, focused, "log-prob per token", &both);
+            curves(frame, area, app, focused, ("log-prob per token", &both), Signal::LearningRate);
         }
         Pane::Scores => scores(frame, area, app, focused),
         Pane::System => system(frame, area, app, focused),
@@ -58,10 +58,21 @@ fn has(app: &App, model: Model, signal: Signal) -> bool {
     app.view().curves.get(model, signal).is_some()
 }
 
-fn curves(frame: &mut Frame, area: Rect, app: &App, focused: bool, title: &str, signals: &[Signal]) {
+/// Curves of preferences; while answers are learnt, which have none, one of the optimiser's instead.
+fn curves(
+    frame: &mut Frame,
+    area: Rect,
+    app: &App,
+    focused: bool,
+    (title, signals): (&str, &[Signal]),
+    of_answers: Signal,
+) {
     match learning(app.view()) {
         Some((model, Signal::DpoLoss | Signal::RewardLoss)) if signals.iter().any(|&s| has(app, model, s)) => {
             one_chart(frame, area, app, focused, &format!("{title} {model}"), model, signals);
+        }
+        Some((model, Signal::SftLoss)) if has(app, model, of_answers) => {
+            one_chart(frame, area, app, focused, &format!("{} {model}", of_answers.label()), model, &[of_answers]);
         }
         _ => {
             let inside = boxed(frame, area, app, title, focused);
