@@ -81,13 +81,14 @@ pub fn reply(sampler: &mut Sampler, tokenizer: &Tokenizer, asks: &[Ask], seat: &
         let (looked, wait_for_look) = sync_channel::<()>(1);
         let (stop, to_do) = (&stop, &to_do);
         let running = scope.spawn(move || {
+            // Of replies that still grow; the newest is shown.
             let mut texts: HashMap<usize, String> = HashMap::new();
-            let (mut newest, mut shown) = (0, Instant::now());
+            let (mut newest, mut shown) = (None, Instant::now());
             let written = sampler.run(to_do, Some(tokenizer), move |event| {
                 let heard = match event {
                     Event::Text { ask, text } => {
                         texts.entry(ask).or_default().push_str(text);
-                        newest = ask;
+                        newest = Some(ask);
                         true
                     }
                     Event::Finished { ask, reply } => {
@@ -95,12 +96,15 @@ pub fn reply(sampler: &mut Sampler, tokenizer: &Tokenizer, asks: &[Ask], seat: &
                         send.send(News::Finished(ask, finished(reply))).is_ok()
                     }
                     Event::Step { .. } if shown.elapsed() < LOOK => true,
-                    Event::Step { .. } => {
-                        let text = texts.get(&newest).cloned().unwrap_or_default();
-                        let seen = send.send(News::Text(newest, text)).is_ok() && wait_for_look.recv().is_ok();
-                        shown = Instant::now();
-                        seen
-                    }
+                    Event::Step { .. } => match newest.and_then(|ask| Some((ask, texts.get(&ask)?.clone()))) {
+                        // It has just finished: the next step shows another.
+                        None => true,
+                        Some((ask, text)) => {
+                            let seen = send.send(News::Text(ask, text)).is_ok() && wait_for_look.recv().is_ok();
+                            shown = Instant::now();
+                            seen
+                        }
+                    },
                 };
                 // Nobody listens any more, or the listener said stop.
                 if heard && !stop.load(Ordering::Relaxed) { sampler::Flow::Go } else { sampler::Flow::Stop }
