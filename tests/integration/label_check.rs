@@ -93,9 +93,9 @@ fn people(event: &Event) -> Vec<Command> {
                 Command::CloseGate,
             ]
         }
-        // Too late: R1 learns from them.
-        Event::TrainingSetFixed(TrainingSetFixed { number: Some(1), pairs, .. }) => {
-            vec![about(&[pairs[0].pair], Choice::Veto)]
+        // Too late: at the gate before DPO every loop has learnt. (Asked any earlier, it would be a matter of time which gate hears it.)
+        Event::SpotCheckOpened(SpotCheckOpened { number: None, .. }) => {
+            vec![about(&[PromptId { iteration: 0, number: 0 }], Choice::Veto), Command::CloseGate]
         }
         Event::SpotCheckOpened(_) => vec![Command::CloseGate],
         _ => Vec::new(),

@@ -20,6 +20,8 @@ pub struct Program {
     pub received: usize,
     /// Everything that came, as it came.
     pub raw: Vec<u8>,
+    /// The terminal's modes before the program ran.
+    before: Modes,
 }
 
 impl Program {
@@ -53,6 +55,7 @@ impl Program {
             command.env(name, value);
         }
         command.cwd(home);
+        let before = modes(&*pair.master);
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
         let mut reader = pair.master.try_clone_reader().unwrap();
@@ -67,7 +70,7 @@ impl Program {
         });
         let keys = pair.master.take_writer().unwrap();
         let screen = vt100::Parser::new(height.try_into().unwrap(), width.try_into().unwrap(), 0);
-        Program { child, master: pair.master, keys, bytes, screen, received: 0, raw: Vec::new() }
+        Program { child, master: pair.master, keys, bytes, screen, received: 0, raw: Vec::new(), before }
     }
 
     pub fn take(&mut self, at_most: Duration) -> Result<(), RecvTimeoutError> {
@@ -147,26 +150,22 @@ impl Program {
     }
 
     /// Waits for the end; the terminal must be as it was.
-    pub fn ends(&mut self, before: &Modes) -> u32 {
+    pub fn ends(&mut self) -> u32 {
         let status = self.end();
         // Usually the terminal's other side is closed by now, and this ends at once.
         self.quiet(Duration::from_secs(2));
-        self.is_restored(before);
+        self.is_restored();
         status.exit_code()
     }
 
     /// Nothing of what a viewer changes in a terminal is left.
-    pub fn is_restored(&self, before: &Modes) {
+    pub fn is_restored(&self) {
         let screen = self.screen.screen();
         assert!(!screen.alternate_screen(), "the alternate screen is still on");
         assert!(!screen.hide_cursor(), "the cursor is still hidden");
         assert!(!screen.bracketed_paste(), "bracketed paste is still on");
         assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None, "the mouse is still captured");
-        assert!(*before == self.modes(), "echo and line editing are not as they were");
-    }
-
-    pub fn modes(&self) -> Modes {
-        Modes(format!("{:?}", self.master.get_termios().map(|modes| modes.local_flags)))
+        assert_eq!(self.before, modes(&*self.master), "echo and line editing are not as they were");
     }
 }
 
@@ -179,5 +178,8 @@ impl Drop for Program {
 }
 
 /// The modes of a terminal, as far as they can be compared.
-#[derive(PartialEq)]
-pub struct Modes(String);
+type Modes = String;
+
+fn modes(terminal: &dyn MasterPty) -> Modes {
+    format!("{:?}", terminal.get_termios().map(|modes| modes.local_flags))
+}

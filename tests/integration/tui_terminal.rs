@@ -10,7 +10,6 @@ fn a_replay_opens_moves_resizes_and_gives_the_terminal_back() {
     let home = tempfile::tempdir().unwrap();
     let folder = story::named("finished").write(home.path());
     let mut program = Program::start(&["replay", folder.path().to_str().unwrap()], home.path(), 80, 24);
-    let before = program.modes();
     program.see("REPLAY");
     for (keys, wanted) in
         [("7", "[7 Log]"), ("G", "REPLAY"), ("1", "[1 Live]"), ("F", "2,762 of 2,762"), ("5", "DPO loss")]
@@ -34,7 +33,7 @@ fn a_replay_opens_moves_resizes_and_gives_the_terminal_back() {
     program.see("[1 Live]");
     program.press("m");
     program.press("q");
-    assert_eq!(program.ends(&before), 0);
+    assert_eq!(program.ends(), 0);
 }
 
 /// Not a test by itself: what the next one starts in a terminal of its own, and what ends in a panic there.
@@ -65,8 +64,7 @@ fn a_panic_gives_the_terminal_back_and_one_of_another_thread_leaves_the_screen_a
     {
         let arguments = ["--exact", "tui_terminal::the_one_that_panics", "--nocapture", "--test-threads=1"];
         let mut program = Program::run(own.to_str().unwrap(), &arguments, &[("PANICS_IN", place)], home.path(), 80, 24);
-        let before = program.modes();
-        assert_eq!(program.ends(&before), code, "{place}: {}", program.shows());
+        assert_eq!(program.ends(), code, "{place}: {}", program.shows());
         let met = String::from_utf8_lossy(&program.raw).into_owned();
         assert!(met.contains(drawn), "{place}: {met:?}");
         assert_eq!(
@@ -84,10 +82,9 @@ fn signals_end_the_viewer_with_the_terminal_restored() {
     let folder = story::named("learning").write(home.path());
     for signal in [Signal::TERM, Signal::HUP, Signal::INT] {
         let mut program = Program::start(&["watch", folder.path().to_str().unwrap()], home.path(), 80, 24);
-        let before = program.modes();
         program.see("no engine");
         program.signal(signal);
-        program.ends(&before);
+        program.ends();
     }
 }
 

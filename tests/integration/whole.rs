@@ -102,7 +102,6 @@ fn a_run_that_is_watched_decided_left_and_killed_on_both_sides_makes_what_an_und
     let mut other: Child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
 
     let mut first = Program::start(&run_of(runs, "a"), home, 120, 40);
-    let before = first.modes();
     let screens = ["1 Live", "2 Gen", "3 Pairs", "4 Check", "5 Train", "6 Eval", "7 Log", "8 Runs"];
     let look_at_all = |program: &mut Program| {
         for screen in screens {
@@ -139,7 +138,7 @@ fn a_run_that_is_watched_decided_left_and_killed_on_both_sides_makes_what_an_und
     });
     first.see("check 4/");
     first.press("q");
-    assert_eq!(first.ends(&before), 0);
+    assert_eq!(first.ends(), 0);
 
     let mut second = Program::start(&["attach", "a", "--runs", runs], home, 80, 24);
     second.press("4");
@@ -149,7 +148,6 @@ fn a_run_that_is_watched_decided_left_and_killed_on_both_sides_makes_what_an_und
     let engine = disturbed.holder().expect("an engine that does not care who looks").pid;
 
     let mut third = Program::start(&["attach", "a", "--runs", runs], home, 100, 30);
-    let before = third.modes();
     third.press("4");
     third.see("check 4/");
     let asked = || std::fs::read_dir(disturbed.path().join("control")).unwrap().flatten();
@@ -167,7 +165,7 @@ fn a_run_that_is_watched_decided_left_and_killed_on_both_sides_makes_what_an_und
     third.see("finished");
     look_at_all(&mut third);
     third.press("q");
-    assert_eq!(third.ends(&before), 0);
+    assert_eq!(third.ends(), 0);
 
     // What was asked of the one is asked of the other, word for word.
     until("the other gate opens", || quiet.has_journal() && view(&quiet).state == State::Waiting);
@@ -181,11 +179,10 @@ fn a_run_that_is_watched_decided_left_and_killed_on_both_sides_makes_what_an_und
     assert_eq!(facts(home, runs, "a"), facts(home, runs, "b"));
 
     let mut replay = Program::start(&["replay", "a", "--runs", runs], home, 100, 30);
-    let before = replay.modes();
     replay.see("[1 Live]");
     look_at_all(&mut replay);
     replay.press("q");
-    assert_eq!(replay.ends(&before), 0);
+    assert_eq!(replay.ends(), 0);
 
     let view = view(&disturbed);
     let vetoed: Vec<PromptId> = view
