@@ -31,24 +31,25 @@ pub(super) fn is_word(token: &str) -> bool {
 
 /// The canonical tokens of any text, one space between them.
 pub fn tokens(text: &str) -> String {
-    let mut spaced = String::with_capacity(text.len() + 16);
+    let mut canonical = String::with_capacity(text.len() + 16);
+    // Whether the next character belongs to another token than the last one.
+    let mut apart = false;
     for character in text.chars() {
-        match character {
-            '\n' => spaced.push_str(" / "),
-            '.' | ',' | ':' | '?' | '!' | '/' => {
-                spaced.push(' ');
-                spaced.push(character);
-                spaced.push(' ');
-            }
-            other => spaced.extend(other.to_lowercase()),
+        let mark = matches!(character, '\n' | '/' | '.' | ',' | ':' | '?' | '!');
+        if !mark && character.is_whitespace() {
+            apart = true;
+            continue;
         }
-    }
-    let mut canonical = String::with_capacity(spaced.len());
-    for token in spaced.split_whitespace() {
-        if !canonical.is_empty() {
+        if (apart || mark) && !canonical.is_empty() {
             canonical.push(' ');
         }
-        canonical.push_str(token);
+        apart = mark;
+        match character {
+            '\n' => canonical.push_str(LINE_BREAK),
+            'A'..='Z' => canonical.push(character.to_ascii_lowercase()),
+            '\0'..='\x7f' => canonical.push(character),
+            other => canonical.extend(other.to_lowercase()),
+        }
     }
     canonical
 }
@@ -106,6 +107,15 @@ mod tests {
         ] {
             assert_eq!(tokens(spoken), canonical);
             assert_eq!(text(canonical), spoken);
+        }
+    }
+
+    #[test]
+    fn untidy_text_has_tidy_tokens() {
+        for (untidy, canonical) in
+            [("  A\u{a0}b\t.C \r\n ", "a b . c /"), (" \t ", ""), ("ÉTÉ İ/ß!!", "été i\u{307} / ß ! !")]
+        {
+            assert_eq!(tokens(untidy), canonical);
         }
     }
 }

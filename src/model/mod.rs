@@ -17,6 +17,7 @@ pub mod packed;
 pub mod pick;
 pub mod stop;
 pub mod sampler;
+pub mod queue;
 pub mod rows;
 pub mod log_probs;
 pub mod commands;

@@ -4,65 +4,21 @@
 //! the same order meet the same pages; what a row says never depends on it.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, bail};
-use rayon::prelude::*;
 
 use crate::model::packed::attention::Span;
+use crate::model::packed::crew::Crew;
 use crate::model::packed::engine::{Engine, Placed};
 use crate::model::packed::pages::PageId;
 use crate::model::packed::tile::PANEL;
 use crate::model::pick;
+use crate::model::queue::Queue;
 use crate::model::random;
 use crate::model::sampler::{Ask, Event, Finish, Flow, Manner, Reply, most_pages};
 use crate::model::stop::StopWatch;
 use crate::model::tokenizer::{Pieces, TextStream, Tokenizer};
-
-/// Asks that wait for somebody with room. Those of one prompt that stand together are taken together.
-pub(crate) struct Queue {
-    prompts: Vec<Range<usize>>,
-    next: AtomicUsize,
-    /// The listener said stop, or somebody failed.
-    stopped: AtomicBool,
-}
-
-impl Queue {
-    pub(crate) fn new(asks: &[Ask]) -> Queue {
-        let mut prompts: Vec<Range<usize>> = Vec::new();
-        for (at, ask) in asks.iter().enumerate() {
-            match prompts.last_mut() {
-                Some(last) if asks[last.start].prompt == ask.prompt => last.end = at + 1,
-                _ => prompts.push(at..at + 1),
-            }
-        }
-        Queue { prompts, next: AtomicUsize::new(0), stopped: AtomicBool::new(false) }
-    }
-
-    pub(crate) fn prompts(&self) -> usize {
-        self.prompts.len()
-    }
-
-    fn take(&self) -> Option<Range<usize>> {
-        self.prompts.get(self.next.fetch_add(1, Ordering::Relaxed)).cloned()
-    }
-
-    /// Asks that nobody has taken.
-    fn left(&self) -> usize {
-        let from = self.prompts.get(self.next.load(Ordering::Relaxed)).map(|asks| asks.start);
-        self.prompts.last().zip(from).map_or(0, |(last, from)| last.end - from)
-    }
-
-    fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
-    }
-
-    fn stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
-    }
-}
 
 /// A prompt that was computed, until its last ask has begun.
 #[derive(Debug)]
@@ -92,6 +48,7 @@ struct Row<'a> {
 
 pub(crate) struct Run<'a, F> {
     engine: &'a mut Engine,
+    crew: &'a Crew,
     asks: &'a [Ask],
     tokenizer: Option<&'a Tokenizer>,
     most_rows: usize,
@@ -109,7 +66,7 @@ pub(crate) struct Run<'a, F> {
 
 impl<'a, F: FnMut(Event<'_>) -> Flow + Send> Run<'a, F> {
     pub(crate) fn new(
-        engine: &'a mut Engine,
+        (engine, crew): (&'a mut Engine, &'a Crew),
         asks: &'a [Ask],
         tokenizer: Option<&'a Tokenizer>,
         most_rows: usize,
@@ -118,7 +75,21 @@ impl<'a, F: FnMut(Event<'_>) -> Flow + Send> Run<'a, F> {
     ) -> Self {
         let (waiting, replies, rows) = (VecDeque::new(), vec![None; asks.len()], Vec::new());
         let (prompts, not_begun, pieces) = (HashMap::new(), HashMap::new(), Pieces::default());
-        Run { engine, asks, tokenizer, most_rows, on_event, queue, waiting, prompts, not_begun, rows, replies, pieces }
+        Run {
+            engine,
+            crew,
+            asks,
+            tokenizer,
+            most_rows,
+            on_event,
+            queue,
+            waiting,
+            prompts,
+            not_begun,
+            rows,
+            replies,
+            pieces,
+        }
     }
 
     /// Takes some asks out of the queue: false when there are none.
@@ -202,11 +173,12 @@ impl<'a, F: FnMut(Event<'_>) -> Flow + Send> Run<'a, F> {
     fn compute_prompts(&mut self, fresh: Vec<(Arc<[u32]>, Placed)>) -> Result<()> {
         let texts: Vec<(&[u32], &Placed)> = fresh.iter().map(|(prompt, placed)| (&prompt[..], placed)).collect();
         let mut ends: Vec<(Vec<f32>, f32)> = vec![Default::default(); fresh.len()];
-        self.engine.compute(&texts, |engine, rows| {
+        let crew = self.crew;
+        self.engine.compute(crew, &texts, |engine, rows| {
             let is_end = |&(text, position): &(usize, usize)| position + 1 == texts[text].0.len();
             let picked: Vec<usize> = (0..rows.len()).filter(|&row| is_end(&rows[row])).collect();
             if !picked.is_empty() {
-                let logits = engine.llama.logits(rows.len(), &picked, &mut engine.work);
+                let logits = engine.llama.logits(crew, rows.len(), &picked, &mut engine.work);
                 for (at, &row) in picked.iter().enumerate() {
                     let (all, total) = &mut ends[rows[row].0];
                     engine.llama.gather_logits(logits, picked.len(), at, all);
@@ -280,24 +252,18 @@ impl<'a, F: FnMut(Event<'_>) -> Flow + Send> Run<'a, F> {
         let newest = |row: &Row| row.reply.tokens.last().copied().unwrap_or_default();
         let tokens: Vec<u32> = self.rows.iter().map(newest).collect();
         let Engine { llama, pages, work, .. } = &mut *self.engine;
-        llama.forward(&spans, &tokens, pages, work);
+        llama.forward(self.crew, &spans, &tokens, pages, work);
         drop(spans);
         let count = self.rows.len();
         let all: Vec<usize> = (0..count).collect();
-        let logits = llama.logits(count, &all, work);
-        let choose = |buffer: &mut Vec<f32>, (at, row): (usize, &mut Row)| {
+        let logits = llama.logits(self.crew, count, &all, work);
+        let choose = |buffer: &mut Vec<f32>, (at, row): (usize, &mut Row<'_>)| {
             row.computed += 1;
             llama.gather_logits(logits, count, at, buffer);
             let log_total = if row.manner.keep_log_probs { llama.log_total(logits, count, at) } else { 0.0 };
             row.choose(pulp::Arch::new(), buffer, log_total);
         };
-        // Waking a thread costs more than picking from a handful of small rows.
-        if count * llama.shape.vocab < 1 << 16 {
-            let mut buffer = Vec::new();
-            self.rows.iter_mut().enumerate().for_each(|row| choose(&mut buffer, row));
-        } else {
-            self.rows.par_iter_mut().enumerate().for_each_init(Vec::new, choose);
-        }
+        self.crew.share_with(Vec::new, self.rows.iter_mut().enumerate(), choose);
         for index in 0..count {
             let text = self.rows[index].follow(self.tokenizer, &mut self.pieces)?;
             self.tell(index, &text);

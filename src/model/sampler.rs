@@ -9,11 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::model::packed::engine::{Engine, EngineSettings, thread_pool};
+use crate::model::packed::crew::Crew;
+use crate::model::packed::engine::{Engine, EngineSettings};
 use crate::model::packed::llama::PackedLlama;
 use crate::model::packed::pages::Pages;
 use crate::model::pick::Sampling;
-use crate::model::rows::{Queue, Run};
+use crate::model::queue::Queue;
+use crate::model::rows::Run;
 use crate::model::shape::Shape;
 use crate::model::tokenizer::Tokenizer;
 use crate::model::weights::TensorSource;
@@ -108,69 +110,50 @@ pub enum Flow {
 
 #[derive(Debug)]
 pub struct Sampler {
-    pub(crate) engine: Engine,
-    pub(crate) threads: Arc<rayon::ThreadPool>,
+    /// The first is the one that all threads work on together. Of a small model each thread has one of its own; they share
+    /// the weights.
+    pub(crate) engines: Vec<Engine>,
+    pub(crate) crew: Crew,
     rows: usize,
-    lanes: Lanes,
-}
-
-/// One thread of its own for the sampler's engine and for each further one, which share its weights; none for a model that
-/// is not small.
-#[derive(Debug, Default)]
-struct Lanes {
-    threads: Vec<rayon::ThreadPool>,
-    engines: Vec<Engine>,
-}
-
-impl Lanes {
-    /// The engine's memory is divided among all.
-    fn new(engine: &mut Engine, threads: usize, cache_bytes: usize) -> Result<Lanes> {
-        let (llama, own) = (Arc::clone(&engine.llama), cache_bytes / threads);
-        // A reply of any length must find room in one lane.
-        let room = own / Pages::page_bytes(&llama.shape) > 2 * Pages::needed(llama.shape.max_positions);
-        if threads == 1 || llama.bytes() > SMALL_BYTES || !room {
-            return Ok(Lanes::default());
-        }
-        *engine = Engine::new(&llama, own);
-        Ok(Lanes {
-            threads: (0..threads).map(|_| thread_pool(1)).collect::<Result<_>>()?,
-            engines: (1..threads).map(|_| Engine::new(&llama, own)).collect(),
-        })
-    }
 }
 
 impl Sampler {
     /// Packs the weights of any source, tensor by tensor.
     pub fn new(source: &(impl TensorSource + Sync), shape: &Shape, settings: &SamplerSettings) -> Result<Sampler> {
-        let threads = thread_pool(settings.engine.threads)?;
-        let llama = threads.install(|| PackedLlama::pack(shape, source))?;
-        let cache_bytes = settings.engine.cache_bytes;
-        let mut engine = Engine::new(&Arc::new(llama), cache_bytes);
-        let lanes = Lanes::new(&mut engine, threads.current_num_threads(), cache_bytes)?;
-        Ok(Sampler { engine, threads: Arc::new(threads), rows: settings.rows.max(1), lanes })
+        let crew = Crew::new(settings.engine.threads)?;
+        let llama = Arc::new(PackedLlama::pack(&crew, shape, source)?);
+        let own = settings.engine.cache_bytes / crew.threads();
+        // A reply of any length must find room in one lane.
+        let has_room = own / Pages::page_bytes(shape) > 2 * Pages::needed(shape.max_positions);
+        let lanes = if llama.bytes() <= SMALL_BYTES && has_room { crew.threads() } else { 1 };
+        let engines = (0..lanes).map(|_| Engine::new(&llama, settings.engine.cache_bytes / lanes)).collect();
+        Ok(Sampler { engines, crew, rows: settings.rows.max(1) })
+    }
+
+    fn llama(&self) -> &PackedLlama {
+        &self.engines[0].llama
     }
 
     pub fn shape(&self) -> &Shape {
-        &self.engine.llama.shape
+        &self.llama().shape
     }
 
     pub fn threads(&self) -> usize {
-        self.threads.current_num_threads()
+        self.crew.threads()
     }
 
     pub fn weights_bytes(&self) -> usize {
-        self.engine.llama.bytes()
+        self.llama().bytes()
     }
 
     /// Pages of keys and values in use: after a run, those of remembered prefixes.
     pub fn pages_in_use(&self) -> usize {
-        let engines = std::iter::once(&self.engine).chain(&self.lanes.engines);
-        engines.map(|engine| engine.pages.limit() - engine.pages.available()).sum()
+        self.engines.iter().map(|engine| engine.pages.limit() - engine.pages.available()).sum()
     }
 
     /// True when bf16 holds the weights exactly and the kernels read them so.
     pub fn is_bf16(&self) -> bool {
-        self.engine.llama.is_bf16()
+        self.llama().is_bf16()
     }
 
     /// Answers all asks; the replies come in the order of the asks. After [`Flow::Stop`] those that had not finished
@@ -182,32 +165,23 @@ impl Sampler {
         on_event: impl FnMut(Event<'_>) -> Flow + Send,
     ) -> Result<Vec<Option<Reply>>> {
         for (index, ask) in asks.iter().enumerate() {
-            check(&self.engine, ask, tokenizer).with_context(|| format!("ask {index}"))?;
+            check(&self.engines[0], ask, tokenizer).with_context(|| format!("ask {index}"))?;
         }
         let queue = Queue::new(asks);
-        let lanes = self.lanes.threads.len();
-        let are_few = asks.len().min(self.rows) < lanes * ROWS_WORTH_IT && self.engine.llama.bytes() > OWN_BYTES;
+        let lanes = self.engines.len();
+        let are_few = asks.len().min(self.rows) < lanes * ROWS_WORTH_IT && self.llama().bytes() > OWN_BYTES;
         // With fewer prompts than lanes some would have nothing to do.
-        if lanes == 0 || queue.prompts() < lanes || are_few {
-            let threads = Arc::clone(&self.threads);
-            return threads.install(|| {
-                let mut run = Run::new(&mut self.engine, asks, tokenizer, self.rows, &queue, on_event);
-                run.take_all();
-                run.finish()
-            });
+        if lanes == 1 || queue.prompts() < lanes || are_few {
+            let mut run = Run::new((&mut self.engines[0], &self.crew), asks, tokenizer, self.rows, &queue, on_event);
+            run.take_all();
+            return run.finish();
         }
         let rows = self.rows.div_ceil(lanes);
         let on_event = Mutex::new(on_event);
         let hear = |event: Event<'_>| on_event.lock().unwrap_or_else(PoisonError::into_inner)(event);
-        let lane = |engine: &mut Engine| Run::new(engine, asks, tokenizer, rows, &queue, hear).finish();
-        let engines = std::iter::once(&mut self.engine).chain(&mut self.lanes.engines);
-        let done: Vec<Result<Vec<Option<Reply>>>> = std::thread::scope(|scope| {
-            let lane = &lane;
-            let running: Vec<_> = engines
-                .zip(&self.lanes.threads)
-                .map(|(engine, thread)| scope.spawn(move || thread.install(|| lane(engine))))
-                .collect();
-            running.into_iter().map(|lane| lane.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+        let alone = Crew::alone();
+        let done = in_lanes(&mut self.engines, |engine| {
+            Run::new((engine, &alone), asks, tokenizer, rows, &queue, hear).finish()
         });
         let mut replies = vec![None; asks.len()];
         for own in done {
@@ -215,6 +189,15 @@ impl Sampler {
         }
         Ok(replies)
     }
+}
+
+/// Each engine on a thread of its own.
+pub(crate) fn in_lanes<R: Send>(engines: &mut [Engine], work: impl Fn(&mut Engine) -> R + Sync) -> Vec<R> {
+    std::thread::scope(|scope| {
+        let work = &work;
+        let running: Vec<_> = engines.iter_mut().map(|engine| scope.spawn(move || work(engine))).collect();
+        running.into_iter().map(|lane| lane.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    })
 }
 
 fn check(engine: &Engine, ask: &Ask, tokenizer: Option<&Tokenizer>) -> Result<()> {

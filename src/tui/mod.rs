@@ -15,6 +15,7 @@ pub mod keys;
 pub mod landmarks;
 pub mod layout;
 pub mod messages;
+mod met;
 pub mod mouse;
 pub mod overlays;
 pub mod panes;

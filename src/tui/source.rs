@@ -6,8 +6,6 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Seek, SeekFrom};
 
-use serde::{Deserialize, Serialize};
-
 use crate::run::entry::Stamp;
 use crate::run::folder::{Holder, Now, RunFolder};
 use crate::run::ids::Seq;
@@ -16,6 +14,7 @@ use crate::run::key_frames::{KeyFrame, KeyFrames};
 use crate::run::view::RunView;
 pub use crate::tui::landmarks::{Mark, MarkKind, Notable};
 use crate::tui::landmarks::{mark, note, remember};
+use crate::tui::met::{Met, Told};
 use crate::tui::system::{Gauge, System};
 use crate::tui::texts::Texts;
 
@@ -351,56 +350,6 @@ impl Source {
         })
         .ok()?;
         at
-    }
-}
-
-/// How much of what was met stands in key frames.
-#[derive(Default)]
-struct Told {
-    marks: usize,
-    damages: usize,
-    places: usize,
-    new_notable: usize,
-}
-
-impl Told {
-    fn all(marks: &[Mark], damages: &[Damage], places: usize) -> Told {
-        Told { marks: marks.len(), damages: damages.len(), places, new_notable: 0 }
-    }
-}
-
-/// What was met between two key frames, to be known again without reading.
-#[derive(Serialize, Deserialize)]
-struct Met {
-    marks: Vec<Mark>,
-    notable: Vec<Notable>,
-    damages: Vec<Damage>,
-    places: Vec<(Seq, Place)>,
-}
-
-impl Met {
-    fn since(
-        told: &Told,
-        marks: &[Mark],
-        notable: &VecDeque<Notable>,
-        damages: &[Damage],
-        places: &[(Seq, Place)],
-    ) -> Met {
-        Met {
-            marks: marks[told.marks..].to_vec(),
-            notable: notable.iter().skip(notable.len().saturating_sub(told.new_notable)).cloned().collect(),
-            damages: damages[told.damages..].to_vec(),
-            places: places[told.places..].to_vec(),
-        }
-    }
-
-    /// Nothing of it can fail to be written; if it does, the frame says nothing of it and is of no use when it is read.
-    fn written(&self) -> Vec<u8> {
-        postcard::to_allocvec(self).unwrap_or_default()
-    }
-
-    fn read(bytes: &[u8]) -> Option<Met> {
-        postcard::from_bytes(bytes).ok()
     }
 }
 

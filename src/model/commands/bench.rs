@@ -2,18 +2,17 @@
 //!
 //! It reads the clock, as nothing else in the model does: time is what it is about.
 
-use std::hint::black_box;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
-use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::model::commands::opening::{Machine, Precision};
+use crate::model::commands::peaks::{gemm_peak, kernel_peak, median, peak_memory, read_peak};
 use crate::model::folder::Folder;
 use crate::model::log_probs::Scored;
 use crate::model::pick::Sampling;
@@ -60,7 +59,7 @@ pub struct Report {
     pub gemm_gflops: f64,
     /// GFLOP/s of our own kernel on the same.
     pub kernel_gflops: f64,
-    /// GB/s of reading memory in order, on all threads.
+    /// GB/s of reading as much memory as the weights take, again and again, on all threads.
     pub read_gbytes: f64,
     pub rates: Vec<Rate>,
     /// Optimiser steps; empty with --no-training.
@@ -172,7 +171,7 @@ pub fn bench(args: &BenchArgs, train: Train<'_>, estimate: Option<Estimate<'_>>,
     )?;
     writeln!(
         out,
-        "at best: gemm {:.0} GFLOP/s, own kernel {:.0} GFLOP/s, memory {:.1} GB/s",
+        "at best: gemm {:.0} GFLOP/s, own kernel {:.0} GFLOP/s, reading as much as the weights {:.1} GB/s",
         report.gemm_gflops, report.kernel_gflops, report.read_gbytes
     )?;
     let best = report.gemm_gflops.max(report.kernel_gflops);
@@ -241,15 +240,14 @@ pub fn measure(args: &BenchArgs, train: Train<'_>) -> Result<Report> {
     }
     rates.push(prefill(&mut sampler, 16, 128, args.repeats)?);
     rates.push(score(&mut sampler, 16, 128, args.repeats)?);
-    let (gemm_gflops, kernel_gflops) = sampler.threads.install(|| (gemm_peak(), kernel_peak()));
     Ok(Report {
         parameters: sampler.shape().parameters(),
         weights: if sampler.is_bf16() { "bf16" } else { "f32" },
         weights_mib: sampler.weights_bytes() as f64 / f64::from(1 << 20),
         threads: sampler.threads(),
-        gemm_gflops,
-        kernel_gflops,
-        read_gbytes: sampler.threads.install(read_peak),
+        gemm_gflops: gemm_peak(sampler.threads())?,
+        kernel_gflops: kernel_peak(&sampler.crew),
+        read_gbytes: read_peak(&sampler.crew, sampler.weights_bytes()),
         rates,
         training,
         peak_mib: peak_memory(),
@@ -372,60 +370,4 @@ fn score(sampler: &mut Sampler, rows: usize, length: usize, repeats: usize) -> R
         gflops: 2.0 * sampler.shape().multiply_adds() as f64 * tokens / seconds / 1e9,
         gbytes: sampler.weights_bytes() as f64 * (tokens / 512.0).ceil() / seconds / 1e9,
     })
-}
-
-const PEAK_SIZE: usize = 1024;
-
-/// The best of some runs: a peak is what the machine can do, not what it does on average.
-fn fastest(mut work: impl FnMut(), runs: usize) -> f64 {
-    let mut best = f64::INFINITY;
-    for _ in 0..runs {
-        let start = Instant::now();
-        work();
-        best = best.min(start.elapsed().as_secs_f64());
-    }
-    best
-}
-
-fn gemm_peak() -> f64 {
-    use burn::tensor::{DType, Device, Tensor};
-    let device = Device::flex();
-    let square = || Tensor::<2>::ones([PEAK_SIZE, PEAK_SIZE], (&device, DType::F32));
-    let (a, b) = (square(), square());
-    let seconds = fastest(|| drop(black_box(a.clone().matmul(b.clone()).into_data())), 8);
-    2.0 * (PEAK_SIZE as f64).powi(3) / seconds / 1e9
-}
-
-fn kernel_peak() -> f64 {
-    use crate::model::packed::matrix::{Matrix, Padding};
-    use crate::model::packed::tile::{Finish, Left, PANEL};
-    use crate::model::weights::Tensor;
-    let values = (0..PEAK_SIZE * PEAK_SIZE).map(|i| (i % 97) as f32 * 0.0101).collect();
-    let matrix = Matrix::pack(&[(&Tensor::f32(vec![PEAK_SIZE; 2], values), None)], Padding::NONE, Padding::NONE);
-    let x = vec![[0.5; PANEL]; PEAK_SIZE * PEAK_SIZE / PANEL];
-    let mut y = x.clone();
-    let left = Left::panels(&x, PEAK_SIZE, PEAK_SIZE / PANEL);
-    let seconds = fastest(|| matrix.product(pulp::Arch::new(), left, black_box(&mut y), Finish::Store), 8);
-    2.0 * (PEAK_SIZE as f64).powi(3) / seconds / 1e9
-}
-
-fn read_peak() -> f64 {
-    let memory = vec![1u64; 32 << 20];
-    let read = || {
-        let sum: u64 = memory.par_chunks(1 << 16).map(|part| part.iter().fold(0, |sum, value| sum ^ value)).sum();
-        black_box(sum);
-    };
-    (memory.len() * 8) as f64 / fastest(read, 5) / 1e9
-}
-
-fn median(times: &mut [f64]) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-/// The most memory this process ever held, as the kernel counts it.
-fn peak_memory() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").context("no /proc").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    line.split_whitespace().nth(1)?.parse::<f64>().ok().map(|kib| kib / 1024.0)
 }

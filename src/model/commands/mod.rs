@@ -7,3 +7,4 @@ pub mod generate;
 pub mod logprobs;
 pub mod inspect;
 pub mod bench;
+pub mod peaks;

@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use crate::model::packed::attention::Span;
+use crate::model::packed::crew::Crew;
 use crate::model::packed::llama::{PackedLlama, Workspace};
 use crate::model::packed::pages::{PageId, Pages};
 use crate::model::packed::prefixes::Prefixes;
@@ -43,14 +44,6 @@ pub struct Placed {
     pub table: Vec<PageId>,
     /// The first position that is not computed yet.
     pub computed: usize,
-}
-
-pub fn thread_pool(threads: usize) -> Result<rayon::ThreadPool> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .thread_name(|index| format!("llama-{index}"))
-        .build()
-        .context("could not start the computing threads")
 }
 
 impl Engine {
@@ -98,6 +91,7 @@ impl Engine {
     /// each row `(text, position)`.
     pub fn compute(
         &mut self,
+        crew: &Crew,
         texts: &[(&[u32], &Placed)],
         mut look: impl FnMut(&mut Engine, &[(usize, usize)]) -> Result<()>,
     ) -> Result<()> {
@@ -117,7 +111,7 @@ impl Engine {
                     at = texts.get(text).map_or(0, |(_, placed)| placed.computed);
                 }
             }
-            self.llama.forward(&spans, &tokens, &mut self.pages, &mut self.work);
+            self.llama.forward(crew, &spans, &tokens, &mut self.pages, &mut self.work);
             look(self, &rows)?;
         }
         Ok(())

@@ -3,14 +3,16 @@
 //! It computes what [`Llama`](crate::model::llama::Llama) does, and is tested against it. A token's numbers depend only
 //! on the tokens before it: not on the batch, the threads, the chunks of a prefill or the vector width.
 
+use std::ops::Range;
+
 use anyhow::Result;
 use pulp::Arch;
-use rayon::prelude::*;
 
 use crate::model::packed::attention::{Attention, Scratch, Span, Task};
+use crate::model::packed::crew::Crew;
 use crate::model::packed::matrix::{Matrix, Padding, Part};
-use crate::model::packed::pages::Pages;
-use crate::model::packed::row_sums::{LogTotal, Norm};
+use crate::model::packed::pages::{PageId, Pages};
+use crate::model::packed::row_sums::{LogTotal, Scaled, Scales};
 use crate::model::packed::tile::{Finish, Left, PANEL, Row};
 use crate::model::shape::Shape;
 use crate::model::weights::{Tensor, TensorSource, Values};
@@ -49,6 +51,8 @@ struct Layer {
 pub struct Workspace {
     /// The residual stream of the last forward, panel by panel.
     x: Vec<Row>,
+    /// What the rows are multiplied with in a norm.
+    scales: Vec<f32>,
     normed: Vec<Row>,
     qkv: Vec<Row>,
     attended: Vec<Row>,
@@ -59,14 +63,16 @@ pub struct Workspace {
     turns: Vec<(f32, f32)>,
 }
 
+/// Rows of a norm that are worth another thread's help.
+const ROWS_WORTH_HELP: usize = 64;
 /// At most this many folded query rows in an attention task, so that its scores stay in the second-level cache.
 const ATTENTION_ROWS: usize = 48;
-/// Multiply-adds of attention that are worth waking another thread for.
-const WORTH_A_THREAD: usize = 1 << 18;
+/// Multiply-adds of attention that are worth another thread's help.
+const WORTH_HELP: usize = 1 << 14;
 
 impl PackedLlama {
     /// Packs tensor by tensor: a source on disk is never in memory as a whole beside its packed form.
-    pub fn pack(shape: &Shape, source: &impl TensorSource) -> Result<PackedLlama> {
+    pub fn pack(crew: &Crew, shape: &Shape, source: &impl TensorSource) -> Result<PackedLlama> {
         let head_padding = Padding::head(shape.head_dim);
         let layer = |index: usize| -> Result<Layer> {
             let read = |part: &str| source.tensor(&format!("model.layers.{index}.{part}"));
@@ -80,10 +86,10 @@ impl PackedLlama {
                 Ok(pack(&pairs.collect::<Vec<_>>()))
             };
             let none = Padding::NONE;
-            let heads_out = |parts: &[Part<'_>]| Matrix::pack(parts, head_padding, none);
-            let heads_in = |parts: &[Part<'_>]| Matrix::pack(parts, none, head_padding);
-            let gated = |parts: &[Part<'_>]| Matrix::interleave(parts[0], parts[1]);
-            let plain = |parts: &[Part<'_>]| Matrix::pack(parts, none, none);
+            let heads_out = |parts: &[Part<'_>]| Matrix::pack(crew, parts, head_padding, none);
+            let heads_in = |parts: &[Part<'_>]| Matrix::pack(crew, parts, none, head_padding);
+            let gated = |parts: &[Part<'_>]| Matrix::interleave(crew, parts[0], parts[1]);
+            let plain = |parts: &[Part<'_>]| Matrix::pack(crew, parts, none, none);
             let attention = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"];
             Ok(Layer {
                 input_norm: pad(&read("input_layernorm.weight")?.values.to_f32()),
@@ -95,12 +101,13 @@ impl PackedLlama {
             })
         };
         shape.ensure_it_writes()?;
+        let plain = |tensor: &Tensor| Matrix::pack(crew, &[(tensor, None)], Padding::NONE, Padding::NONE);
         let embedding = source.tensor("model.embed_tokens.weight")?;
         let (embedding, head) = if shape.tied {
-            (Embedding::Tied, Matrix::pack(&[(&embedding, None)], Padding::NONE, Padding::NONE))
+            (Embedding::Tied, plain(&embedding))
         } else {
             let head = source.tensor("lm_head.weight")?;
-            (Embedding::Table(embedding.into_owned()), Matrix::pack(&[(&head, None)], Padding::NONE, Padding::NONE))
+            (Embedding::Table(embedding.into_owned()), plain(&head))
         };
         Ok(PackedLlama {
             shape: shape.clone(),
@@ -127,48 +134,51 @@ impl PackedLlama {
     }
 
     /// Runs the new tokens of some spans through all layers, writing their keys and values into the spans' pages.
-    pub fn forward(&self, spans: &[Span<'_>], tokens: &[u32], pages: &mut Pages, work: &mut Workspace) {
+    pub fn forward(&self, crew: &Crew, spans: &[Span<'_>], tokens: &[u32], pages: &mut Pages, work: &mut Workspace) {
         let rows = tokens.len();
         let width = self.shape.hidden.div_ceil(PANEL);
         work.x.resize(width * rows, [0.0; PANEL]);
-        for (row, &token) in tokens.iter().enumerate() {
-            self.embed(token as usize, &mut work.x[row..], rows);
-        }
+        let embed = |(panel, out): (usize, &mut [Row])| {
+            for (out, &token) in out.iter_mut().zip(tokens) {
+                *out = self.embedded(token as usize, panel);
+            }
+        };
+        crew.share(work.x.chunks_exact_mut(rows).enumerate(), embed);
         let seen = spans.iter().map(|span| span.first + span.count).max().unwrap_or(0);
         self.extend_turns(seen, &mut work.turns);
         for (index, layer) in self.layers.iter().enumerate() {
-            self.norm(&work.x, rows, &layer.input_norm, &mut work.normed);
+            self.norm(crew, &work.x, rows, &layer.input_norm, &mut work.scales, &mut work.normed);
             work.qkv.resize(layer.qkv.panels * rows, [0.0; PANEL]);
             let left = Left::panels(&work.normed, rows, width);
-            layer.qkv.product(self.arch, left, &mut work.qkv, Finish::Store);
-            self.rotate_and_store(index, spans, rows, pages, &mut work.qkv, &work.turns);
-            self.attend(index, spans, rows, pages, &work.qkv, &mut work.attended);
+            layer.qkv.product(crew, self.arch, left, &mut work.qkv, Finish::Store);
+            self.rotate_and_store(crew, index, spans, rows, pages, &mut work.qkv, &work.turns);
+            self.attend(crew, index, spans, rows, pages, &work.qkv, &mut work.attended);
             let group = self.shape.group() * self.head_panels;
             let (inner, outer, step) = (group, rows * group, group);
             let left = Left { values: &work.attended, rows, k_panels: layer.output.k_panels, inner, outer, step };
-            layer.output.product(self.arch, left, &mut work.x, Finish::Add);
+            layer.output.product(crew, self.arch, left, &mut work.x, Finish::Add);
 
-            self.norm(&work.x, rows, &layer.mlp_norm, &mut work.normed);
+            self.norm(crew, &work.x, rows, &layer.mlp_norm, &mut work.scales, &mut work.normed);
             work.gated.resize(layer.gate_up.panels * rows, [0.0; PANEL]);
-            layer.gate_up.gated_product(self.arch, Left::panels(&work.normed, rows, width), &mut work.gated);
+            layer.gate_up.gated_product(crew, self.arch, Left::panels(&work.normed, rows, width), &mut work.gated);
             // The gated values stand in every second panel.
             let k_panels = layer.down.k_panels;
             let left = Left { values: &work.gated, rows, k_panels, inner: 1, outer: 2 * rows, step: 1 };
-            layer.down.product(self.arch, left, &mut work.x, Finish::Add);
+            layer.down.product(crew, self.arch, left, &mut work.x, Finish::Add);
         }
     }
 
     /// Logits after some rows of the last forward: panel by panel, `picked.len()` rows each, padded to whole panels.
-    pub fn logits<'w>(&self, batch: usize, picked: &[usize], work: &'w mut Workspace) -> &'w [Row] {
+    pub fn logits<'w>(&self, crew: &Crew, batch: usize, picked: &[usize], work: &'w mut Workspace) -> &'w [Row] {
         let width = self.shape.hidden.div_ceil(PANEL);
         work.picked.clear();
         for panel in 0..width {
             work.picked.extend(picked.iter().map(|&row| work.x[panel * batch + row]));
         }
-        self.norm(&work.picked, picked.len(), &self.norm, &mut work.normed);
+        self.norm(crew, &work.picked, picked.len(), &self.norm, &mut work.scales, &mut work.normed);
         work.logits.resize(self.head.panels * picked.len(), [0.0; PANEL]);
         let left = Left::panels(&work.normed, picked.len(), width);
-        self.head.product(self.arch, left, &mut work.logits, Finish::Store);
+        self.head.product(crew, self.arch, left, &mut work.logits, Finish::Store);
         &work.logits
     }
 
@@ -183,33 +193,38 @@ impl PackedLlama {
         self.arch.dispatch(LogTotal { logits, rows, row, vocab: self.shape.vocab })
     }
 
-    fn embed(&self, token: usize, into: &mut [Row], stride: usize) {
-        match &self.embedding {
-            Embedding::Tied => self.head.output(token, into, stride),
-            Embedding::Table(table) => {
-                let hidden = self.shape.hidden;
-                for panel in 0..hidden.div_ceil(PANEL) {
-                    let columns = panel * PANEL..((panel + 1) * PANEL).min(hidden);
-                    let range = token * hidden + columns.start..token * hidden + columns.end;
-                    let to = &mut into[panel * stride];
-                    *to = [0.0; PANEL];
-                    match &table.values {
-                        Values::F32(values) => to[..columns.len()].copy_from_slice(&values[range]),
-                        Values::Bf16(values) => {
-                            for (to, from) in to.iter_mut().zip(&values[range]) {
-                                *to = from.to_f32();
-                            }
-                        }
-                    }
-                }
-            }
+    /// One panel of a token's embedding.
+    fn embedded(&self, token: usize, panel: usize) -> Row {
+        let table = match &self.embedding {
+            Embedding::Tied => return self.head.inputs(token, panel),
+            Embedding::Table(table) => table,
+        };
+        let hidden = self.shape.hidden;
+        let range = token * hidden + panel * PANEL..token * hidden + ((panel + 1) * PANEL).min(hidden);
+        let mut row = [0.0; PANEL];
+        match &table.values {
+            Values::F32(values) => row[..range.len()].copy_from_slice(&values[range]),
+            Values::Bf16(values) => row.iter_mut().zip(&values[range]).for_each(|(to, from)| *to = from.to_f32()),
         }
+        row
     }
 
-    fn norm(&self, x: &[Row], rows: usize, weight: &[Row], out: &mut Vec<Row>) {
+    fn norm(&self, crew: &Crew, x: &[Row], rows: usize, weight: &[Row], scales: &mut Vec<f32>, out: &mut Vec<Row>) {
         out.resize(x.len(), [0.0; PANEL]);
+        scales.resize(rows, 0.0);
         let (hidden, epsilon) = (self.shape.hidden, self.shape.rms_eps);
-        self.arch.dispatch(Norm { x, rows, weight, hidden, epsilon, out });
+        let scale = |(part, out): (usize, &mut [f32])| {
+            let first = part * ROWS_WORTH_HELP;
+            self.arch.dispatch(Scales { x, rows, first, hidden, epsilon, out });
+        };
+        let panels = x.chunks_exact(rows).zip(weight).zip(out.chunks_exact_mut(rows));
+        if rows <= ROWS_WORTH_HELP {
+            scale((0, scales));
+            panels.for_each(|((x, weight), out)| self.arch.dispatch(Scaled { x, scales, weight, out }));
+        } else {
+            crew.share(scales.chunks_mut(ROWS_WORTH_HELP).enumerate(), scale);
+            crew.share(panels, |((x, weight), out)| self.arch.dispatch(Scaled { x, scales, weight, out }));
+        }
     }
 
     fn extend_turns(&self, positions: usize, turns: &mut Vec<(f32, f32)>) {
@@ -224,8 +239,10 @@ impl PackedLlama {
     }
 
     /// Turns queries in place, and writes turned keys and plain values into the pages.
+    #[expect(clippy::too_many_arguments, reason = "all that one step of a layer touches")]
     fn rotate_and_store(
         &self,
+        crew: &Crew,
         layer: usize,
         spans: &[Span<'_>],
         rows: usize,
@@ -249,27 +266,72 @@ impl PackedLlama {
         if rows * turned_heads < 512 {
             turned.chunks_exact_mut(width).for_each(turn_head);
         } else {
-            turned.par_chunks_exact_mut(width).for_each(turn_head);
+            crew.share(turned.chunks_exact_mut(width), turn_head);
         }
-        let keys = &turned[shape.heads * width..];
-        let mut key = vec![[0.0; PANEL]; self.head_panels];
-        let mut value = key.clone();
-        for head in 0..shape.kv_heads {
-            let mut row = 0;
-            for span in spans {
-                for position in span.first..span.first + span.count {
-                    for panel in 0..self.head_panels {
-                        key[panel] = keys[head * width + panel * rows + row];
-                        value[panel] = values[head * width + panel * rows + row];
-                    }
-                    pages.write(span.table[position / PANEL], layer, head, position % PANEL, &key, &value);
-                    row += 1;
-                }
-            }
-        }
+        self.store(crew, layer, spans, rows, pages, (&turned[shape.heads * width..], values));
     }
 
-    fn attend(&self, layer: usize, spans: &[Span<'_>], rows: usize, pages: &Pages, qkv: &[Row], out: &mut Vec<Row>) {
+    /// Writes keys and values into the pages, each page by whoever takes it.
+    fn store(
+        &self,
+        crew: &Crew,
+        layer: usize,
+        spans: &[Span<'_>],
+        rows: usize,
+        pages: &mut Pages,
+        (keys, values): (&[Row], &[Row]),
+    ) {
+        let mut lent = Vec::new();
+        let mut row = 0;
+        for span in spans {
+            let (mut position, end) = (span.first, span.first + span.count);
+            while position < end {
+                let slots = position % PANEL..PANEL.min(position % PANEL + end - position);
+                let id = span.table[position / PANEL];
+                let count = slots.len();
+                lent.push((id, pages.lend(id), row, slots));
+                (position, row) = (position + count, row + count);
+            }
+        }
+        let places: Vec<usize> = (0..self.shape.kv_heads).map(|head| pages.place(layer, head)).collect();
+        let width = self.head_panels * rows;
+        let write = |(_, page, row, slots): &mut (PageId, Vec<Row>, usize, Range<usize>)| {
+            for (head, &place) in places.iter().enumerate() {
+                let new = |panel: usize| {
+                    let first = head * width + panel * rows + *row;
+                    first..first + slots.len()
+                };
+                let (key_rows, value_rows) = page[place..].split_at_mut(self.head_panels * PANEL);
+                for panel in 0..self.head_panels {
+                    let keys = &keys[new(panel)];
+                    for (lane, to) in key_rows[panel * PANEL..(panel + 1) * PANEL].iter_mut().enumerate() {
+                        for (to, key) in to[slots.clone()].iter_mut().zip(keys) {
+                            *to = key[lane];
+                        }
+                    }
+                    value_rows[panel * PANEL..][slots.clone()].copy_from_slice(&values[new(panel)]);
+                }
+            }
+        };
+        if lent.len() == 1 {
+            lent.iter_mut().for_each(write);
+        } else {
+            crew.share(lent.iter_mut(), write);
+        }
+        lent.into_iter().for_each(|(id, page, ..)| pages.take_back(id, page));
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "all that one step of a layer touches")]
+    fn attend(
+        &self,
+        crew: &Crew,
+        layer: usize,
+        spans: &[Span<'_>],
+        rows: usize,
+        pages: &Pages,
+        qkv: &[Row],
+        out: &mut Vec<Row>,
+    ) {
         let shape = &self.shape;
         let group = shape.group();
         out.resize(shape.heads * self.head_panels * rows, [0.0; PANEL]);
@@ -302,13 +364,13 @@ impl PackedLlama {
                 }
             }
         }
-        if rayon::current_num_threads() == 1 || amount < WORTH_A_THREAD {
+        if amount < WORTH_HELP {
             let mut scratch = Scratch::default();
             tasks.into_iter().for_each(|task| attention.run(self.arch, task, &mut scratch));
         } else {
-            tasks
-                .into_par_iter()
-                .for_each_init(Scratch::default, |scratch, task| attention.run(self.arch, task, scratch));
+            crew.share_with(Scratch::default, tasks.into_iter(), |scratch, task| {
+                attention.run(self.arch, task, scratch);
+            });
         }
     }
 }

@@ -1,14 +1,15 @@
 //! A weight matrix in panels of 32 output columns, ready for the kernel, and its product spread over threads.
 
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
+use crate::model::packed::crew::Crew;
 use crate::model::packed::lanes;
 use crate::model::packed::tile::{Finish, Left, PANEL, Product, Right, Row, Start};
 use crate::model::weights::{Tensor, Values};
 
-/// Multiply-adds that are worth waking another thread for (some 30 microseconds of one core).
-const WORTH_A_THREAD: usize = 1 << 20;
+/// Multiply-adds that are worth another thread's help (some microseconds of one core).
+const WORTH_HELP: usize = 1 << 15;
+const TASKS_PER_THREAD: usize = 4;
 /// Rows of one task when there are many: their 32 columns of input and output stay in the second-level cache.
 const TASK_ROWS: usize = 192;
 
@@ -57,18 +58,18 @@ impl Padding {
 impl Matrix {
     /// Packs one or more `[out, in]` tensors whose outputs follow one another, each starting on a panel.
     /// bf16 is used where it holds every value exactly: half the memory, the same bits.
-    pub fn pack(parts: &[Part<'_>], outputs: Padding, inputs: Padding) -> Matrix {
+    pub fn pack(crew: &Crew, parts: &[Part<'_>], outputs: Padding, inputs: Padding) -> Matrix {
         let columns = (0..parts.len()).flat_map(|part| {
             let rows = parts[part].0.dims[0];
             let mut columns = vec![None; outputs.panels(rows) * PANEL];
             (0..rows).for_each(|row| columns[outputs.place(row)] = Some((part, row)));
             columns
         });
-        Matrix::pack_columns(parts, &columns.collect::<Vec<_>>(), inputs)
+        Matrix::pack_columns(crew, parts, &columns.collect::<Vec<_>>(), inputs)
     }
 
     /// Gate and up projection in turns, panel by panel, so that one task holds both halves of what it multiplies.
-    pub fn interleave(gate: Part<'_>, up: Part<'_>) -> Matrix {
+    pub fn interleave(crew: &Crew, gate: Part<'_>, up: Part<'_>) -> Matrix {
         let rows = gate.0.dims[0];
         let column = |column: usize| {
             let (panel, lane) = (column / PANEL, column % PANEL);
@@ -76,11 +77,11 @@ impl Matrix {
             (row < rows).then_some((panel % 2, row))
         };
         let columns: Vec<_> = (0..2 * rows.next_multiple_of(PANEL)).map(column).collect();
-        Matrix::pack_columns(&[gate, up], &columns, Padding::NONE)
+        Matrix::pack_columns(crew, &[gate, up], &columns, Padding::NONE)
     }
 
     /// Each packed column is a row of one of the parts, or nothing.
-    fn pack_columns(parts: &[Part<'_>], columns: &[Option<(usize, usize)>], inputs: Padding) -> Matrix {
+    fn pack_columns(crew: &Crew, parts: &[Part<'_>], columns: &[Option<(usize, usize)>], inputs: Padding) -> Matrix {
         let width = parts.first().map_or(0, |(tensor, _)| tensor.dims[1]);
         let (k_panels, panels) = (inputs.panels(width), columns.len() / PANEL);
         let block = k_panels * PANEL * PANEL;
@@ -94,7 +95,7 @@ impl Matrix {
         };
         let values = if parts.iter().all(|(tensor, _)| tensor.values.fits_bf16()) {
             let mut words = vec![0; panels * block / 2];
-            words.par_chunks_mut(block / 2).enumerate().for_each(|(panel, words)| {
+            crew.share(words.chunks_mut(block / 2).enumerate(), |(panel, words)| {
                 each_weight(panel, &mut |k, lane, value| {
                     let (word, shift) = (lane % (PANEL / 2), lane / (PANEL / 2) * 16);
                     words[k * (PANEL / 2) + word] |= (value.to_bits() >> 16) << shift;
@@ -103,7 +104,7 @@ impl Matrix {
             Panels::Bf16(words)
         } else {
             let mut values = vec![0.0; panels * block];
-            values.par_chunks_mut(block).enumerate().for_each(|(panel, values)| {
+            crew.share(values.chunks_mut(block).enumerate(), |(panel, values)| {
                 each_weight(panel, &mut |k, lane, value| values[k * PANEL + lane] = value);
             });
             Panels::F32(values)
@@ -133,31 +134,29 @@ impl Matrix {
         }
     }
 
-    /// The weights of one output: row `column` of the unpacked matrix. An embedding that is tied is read this way.
-    pub fn output(&self, column: usize, into: &mut [Row], stride: usize) {
+    /// A panel of the weights of one output: part of row `column` of the unpacked matrix. A tied embedding is read this way.
+    pub fn inputs(&self, column: usize, k_panel: usize) -> Row {
         let (panel, lane) = (column / PANEL, column % PANEL);
-        for p in 0..self.k_panels {
-            let first = (panel * self.k_panels + p) * PANEL;
-            for (k, to) in into[p * stride].iter_mut().enumerate() {
-                *to = match &self.values {
-                    Panels::F32(values) => values[(first + k) * PANEL + lane],
-                    Panels::Bf16(values) => {
-                        let word = values[(first + k) * (PANEL / 2) + lane % (PANEL / 2)];
-                        f32::from_bits(if lane < PANEL / 2 { word << 16 } else { word & 0xffff_0000 })
-                    }
-                };
+        let first = (panel * self.k_panels + k_panel) * PANEL;
+        std::array::from_fn(|k| match &self.values {
+            Panels::F32(values) => values[(first + k) * PANEL + lane],
+            Panels::Bf16(values) => {
+                let word = values[(first + k) * (PANEL / 2) + lane % (PANEL / 2)];
+                f32::from_bits(if lane < PANEL / 2 { word << 16 } else { word & 0xffff_0000 })
             }
-        }
+        })
     }
 
     /// `out = left × self`, or added to it. The output is panel by panel, the rows of a panel together.
-    pub fn product(&self, arch: Arch, left: Left<'_>, out: &mut [Row], finish: Finish) {
-        self.spread(left, out, 1, |panels, rows, out, stride| self.part(arch, left, panels, rows, out, stride, finish));
+    pub fn product(&self, crew: &Crew, arch: Arch, left: Left<'_>, out: &mut [Row], finish: Finish) {
+        self.spread(crew, left, out, 1, |panels, rows, out, stride| {
+            self.part(arch, left, panels, rows, out, stride, finish)
+        });
     }
 
     /// The product with an interleaved gate-and-up matrix, and silu(gate) ∘ up left in every gate panel.
-    pub fn gated_product(&self, arch: Arch, left: Left<'_>, out: &mut [Row]) {
-        self.spread(left, out, 2, |panels, rows, out, stride| {
+    pub fn gated_product(&self, crew: &Crew, arch: Arch, left: Left<'_>, out: &mut [Row]) {
+        self.spread(crew, left, out, 2, |panels, rows, out, stride| {
             self.part(arch, left, panels, rows.clone(), out, stride, Finish::Store);
             arch.dispatch(GateAll { out, stride, rows: rows.len() });
         });
@@ -167,42 +166,43 @@ impl Matrix {
     /// A task gets its panels, its rows, its output and the distance of two panels in that.
     fn spread(
         &self,
+        crew: &Crew,
         left: Left<'_>,
         out: &mut [Row],
         unit: usize,
         work: impl Fn(std::ops::Range<usize>, std::ops::Range<usize>, &mut [Row], usize) + Sync,
     ) {
-        let (rows, threads) = (left.rows, rayon::current_num_threads());
+        let rows = left.rows;
         let out = &mut out[..rows * self.panels];
         let amount = rows * self.panels * PANEL * self.k_panels * PANEL;
-        if threads == 1 || amount < WORTH_A_THREAD {
-            // Still in blocks of rows, for the caches' sake; one task otherwise.
-            if rows <= TASK_ROWS {
+        if rows <= TASK_ROWS {
+            if crew.threads() == 1 || amount < WORTH_HELP {
                 return work(0..self.panels, 0..rows, out, rows);
             }
-        }
-        // Several tasks a thread even out a thread that is held up, fewer for small work where each costs.
-        let wanted = if amount < 16 * WORTH_A_THREAD { threads } else { 4 * threads };
-        let step = self.panels.div_ceil(wanted).next_multiple_of(unit);
-        if rows <= TASK_ROWS {
-            let chunks = out.par_chunks_mut(step * rows).enumerate();
-            return chunks.for_each(|(index, out)| {
+            // Several tasks a thread even out a thread that is held up.
+            let step = self.panels.div_ceil(TASKS_PER_THREAD * crew.threads()).next_multiple_of(unit);
+            crew.share(out.chunks_mut(step * rows).enumerate(), |(index, out)| {
                 let first = index * step;
                 work(first..first + out.len() / rows, 0..rows, out, rows);
             });
-        }
-        if unit == 1 {
-            let panels = out.par_chunks_mut(rows).enumerate();
-            panels.for_each(|(panel, out)| {
-                out.par_chunks_mut(TASK_ROWS).enumerate().for_each(|(block, out)| {
-                    let first = block * TASK_ROWS;
-                    work(panel..panel + 1, first..first + out.len(), out, out.len());
-                });
-            });
+        } else if unit == 1 {
+            // In blocks of rows, for the caches' sake; one after the other where a panel can stay with its thread.
+            let of_panel =
+                |(panel, out)| <[Row]>::chunks_mut(out, TASK_ROWS).enumerate().map(move |block| (panel, block));
+            let block = |(panel, (block, out)): (usize, (usize, &mut [Row]))| {
+                let first = block * TASK_ROWS;
+                work(panel..panel + 1, first..first + out.len(), out, out.len());
+            };
+            let panels = out.chunks_mut(rows).enumerate();
+            if self.panels >= TASKS_PER_THREAD * crew.threads() {
+                crew.share(panels, |panel| of_panel(panel).for_each(block));
+            } else {
+                crew.share(panels.flat_map(of_panel), block);
+            }
         } else {
-            out.par_chunks_mut(unit * rows).enumerate().for_each(|(index, out)| {
+            // The panels of a unit are split at the same rows; the pieces are worked on in place.
+            crew.share(out.chunks_mut(unit * rows).enumerate(), |(index, out)| {
                 let first = index * unit;
-                // Both panels of a pair are split at the same rows; the pieces are worked on in place.
                 work(first..first + unit, 0..rows, out, rows);
             });
         }

@@ -8,6 +8,7 @@ pub mod matrix;
 pub mod pages;
 pub mod prefixes;
 pub mod attention;
+pub mod crew;
 pub mod row_sums;
 pub mod llama;
 pub mod engine;

@@ -91,7 +91,8 @@ impl Pages {
         Ok(copy)
     }
 
-    fn place(&self, layer: usize, head: usize) -> usize {
+    /// Where a head's keys begin in a page; its values follow.
+    pub fn place(&self, layer: usize, head: usize) -> usize {
         (layer * self.kv_heads + head) * 2 * self.head_rows
     }
 
@@ -103,16 +104,12 @@ impl Pages {
         &self.pages[id as usize][self.place(layer, head) + self.head_rows..][..self.head_rows]
     }
 
-    /// Writes one position: `keys` and `values` of one head, padded to whole panels.
-    pub fn write(&mut self, id: PageId, layer: usize, head: usize, slot: usize, keys: &[Row], values: &[Row]) {
-        let start = self.place(layer, head);
-        let page = &mut self.pages[id as usize][start..start + 2 * self.head_rows];
-        let (key_rows, value_rows) = page.split_at_mut(self.head_rows);
-        for (row, &key) in key_rows.iter_mut().zip(keys.as_flattened()) {
-            row[slot] = key;
-        }
-        for (panel, &value) in value_rows.chunks_exact_mut(PANEL).zip(values) {
-            panel[slot] = value;
-        }
+    /// A page's rows, to be written by one thread and handed back. Of the texts that share a page only one writes it.
+    pub fn lend(&mut self, id: PageId) -> Vec<Row> {
+        std::mem::take(&mut self.pages[id as usize])
+    }
+
+    pub fn take_back(&mut self, id: PageId, page: Vec<Row>) {
+        self.pages[id as usize] = page;
     }
 }

@@ -5,39 +5,55 @@ use pulp::{Simd, WithSimd};
 use crate::model::packed::lanes;
 use crate::model::packed::tile::{PANEL, Row};
 
-/// Rows divided by the root of their mean square, times a weight.
-pub struct Norm<'a> {
+/// For some neighbouring rows, one divided by the root of their mean square.
+pub struct Scales<'a> {
     pub x: &'a [Row],
     pub rows: usize,
-    pub weight: &'a [Row],
+    pub first: usize,
     pub hidden: usize,
     pub epsilon: f32,
-    pub out: &'a mut [Row],
+    pub out: &'a mut [f32],
 }
 
-impl WithSimd for Norm<'_> {
+impl WithSimd for Scales<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
-        for row in 0..self.rows {
-            // Rows are copied to locals: through references the compiler fears overlap and stays scalar.
+        for (row, scale) in self.out.iter_mut().enumerate() {
             let mut squares = [0.0; PANEL];
             for panel in self.x.chunks_exact(self.rows) {
-                let values = panel[row];
+                // Rows are copied to locals: through references the compiler fears overlap and stays scalar.
+                let values = panel[self.first + row];
                 for (square, value) in squares.iter_mut().zip(values) {
                     *square = value.mul_add(value, *square);
                 }
             }
-            let inverse = 1.0 / (lanes::sum(squares) / self.hidden as f32 + self.epsilon).sqrt();
-            let panels = self.x.chunks_exact(self.rows).zip(self.out.chunks_exact_mut(self.rows)).zip(self.weight);
-            for ((panel, out), &weight) in panels {
-                let mut values = panel[row];
-                for (value, weight) in values.iter_mut().zip(weight) {
-                    *value *= inverse * weight;
-                }
-                out[row] = values;
+            *scale = 1.0 / (lanes::sum(squares) / self.hidden as f32 + self.epsilon).sqrt();
+        }
+    }
+}
+
+/// One panel of rows, each times its scale and the panel's weights.
+pub struct Scaled<'a> {
+    pub x: &'a [Row],
+    pub scales: &'a [f32],
+    pub weight: &'a Row,
+    pub out: &'a mut [Row],
+}
+
+impl WithSimd for Scaled<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let weights = *self.weight;
+        for ((x, &scale), out) in self.x.iter().zip(self.scales).zip(self.out) {
+            let mut values = *x;
+            for (value, weight) in values.iter_mut().zip(weights) {
+                *value *= scale * weight;
             }
+            *out = values;
         }
     }
 }

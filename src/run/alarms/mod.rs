@@ -1,7 +1,7 @@
 //! The linter of a run: every failure signal that needs no tensor, as a pure function of the view.
 //!
 //! The engine calls it at fixed moments, records what is new and pauses on errors before the optimiser sees the data. To add an alarm, write
-//! one rule in `judge.rs`, `texts.rs` or `learning.rs`, its limit here, and its line in `runs/README.md`.
+//! one rule in `judge.rs`, `evaluation.rs`, `texts.rs` or `learning.rs`, its limit here, and its line in `runs/README.md`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use crate::run::event::{AlarmRaised, Level};
 use crate::run::number::Num;
 use crate::run::view::{Round, RunView};
 
+mod evaluation;
 mod judge;
 mod learning;
 mod teacher;
