@@ -8,6 +8,16 @@ use crate::run::event::{Outcome, RlooStep, SamplesScored};
 use crate::run::view::RunView;
 
 impl RunView {
+    /// Whether the policy learns from the rewards of all answers instead of from pairs.
+    pub fn learns_from_rewards(&self) -> bool {
+        self.config.pointer("/dpo/learn").and_then(|learn| learn.as_str()) == Some("rloo")
+    }
+
+    /// How the policy learns, in a word.
+    pub fn learner(&self) -> &'static str {
+        if self.learns_from_rewards() { "RLOO" } else { "DPO" }
+    }
+
     pub(super) fn samples_scored(&mut self, event: &SamplesScored) -> bool {
         let of = |candidate: u32| event.samples.iter().find(|sample| sample.candidate == candidate);
         let fits = self.in_round(event.pair.iteration, |round| round.reference_scored += 1);
