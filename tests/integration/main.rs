@@ -52,6 +52,7 @@ mod patience;
 mod pty;
 mod readme;
 mod rehearsal;
+mod rloo;
 mod score;
 mod screens_check;
 mod screens_gate;
