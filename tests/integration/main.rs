@@ -82,6 +82,8 @@ mod train_memory;
 #[cfg(feature = "llama")]
 mod train_reward;
 #[cfg(feature = "llama")]
+mod train_rloo;
+#[cfg(feature = "llama")]
 mod train_run;
 #[cfg(feature = "llama")]
 mod train_solo;

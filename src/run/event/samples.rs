@@ -60,8 +60,11 @@ pub struct RlooStep {
     pub reply_tokens: Num,
     pub grad_norm: Num,
     pub lr: Num,
+    /// Prompts in the step.
     pub prompts: u32,
+    /// Their answers.
     pub samples: u32,
+    /// Reply tokens in the step.
     pub tokens: u64,
     /// When a number was not finite and the step therefore not applied: the prompts that it came from, or all of the step where none
     /// stands out.
