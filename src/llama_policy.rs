@@ -10,7 +10,8 @@ use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 
 use crate::engine::policy::{
-    Ask, Example, Flow, GroupsReport, Identity, Lesson, LogProb, Policy, PreferenceReport, Reply, RewardReport, Seat, StepReport,
+    Ask, Example, Flow, GroupsReport, Identity, Lesson, LogProb, Policy, PreferenceReport, Reply, RewardReport, Seat,
+    StepReport,
 };
 use crate::engine::settings::Settings;
 use crate::model::device::{self, Chosen, DeviceChoice};

@@ -68,7 +68,9 @@ fn dpo(args: &TrainDpoArgs, stop: &AtomicBool, output: &mut Output) -> Result<()
         ));
     }
     if settings.learns_from_rewards() {
-        return Err(Failure::usage("dpo.learn = \"rloo\" learns from rewards, which only a run has: use `selfreward run`"));
+        return Err(Failure::usage(
+            "dpo.learn = \"rloo\" learns from rewards, which only a run has: use `selfreward run`",
+        ));
     }
     if settings.dpo.eft_replay > 0 {
         output.remark("dpo.eft_replay is for runs: there are no judging examples here to mix in");

@@ -15,7 +15,7 @@ use crate::run::number::Num;
 use crate::run::reasons::Ended;
 
 impl Engine {
-    pub(super) fn from_rewards(&mut self, iteration: u32, has_begun: bool) -> Result<Flow> {
+    pub(super) fn learn_from_rewards(&mut self, iteration: u32, has_begun: bool) -> Result<Flow> {
         let (from, model) = (Model::M(iteration), Model::M(iteration + 1));
         let set = self.desk().training.clone().context("the training set has not been fixed")?;
         ensure!(!set.pairs.is_empty(), NO_PAIR);
@@ -97,7 +97,8 @@ impl Engine {
     /// The candidate to which a human gave another score, by the decision that stands.
     fn edited(&self, id: PromptId) -> Option<(u32, f64)> {
         let view = &self.recorder.view;
-        let latest = view.pair(id)?.history.iter().rev().filter_map(|&seq| view.decision(seq)).find(|one| !one.undone)?;
+        let latest =
+            view.pair(id)?.history.iter().rev().filter_map(|&seq| view.decision(seq)).find(|one| !one.undone)?;
         match latest.decision {
             Decision::Edit { candidate, score } => Some((candidate, score)),
             _ => None,
@@ -110,7 +111,8 @@ impl Engine {
         let mut answers = Vec::with_capacity(scored.len());
         for sample in scored {
             let example = self.side(id, sample.candidate)?;
-            let candidate = self.desk().candidates.get(id.number as usize).and_then(|all| all.get(sample.candidate as usize));
+            let candidate =
+                self.desk().candidates.get(id.number as usize).and_then(|all| all.get(sample.candidate as usize));
             prompt = example.prompt;
             answers.push(Rewarded {
                 reply: example.reply,

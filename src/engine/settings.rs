@@ -511,22 +511,24 @@ impl Settings {
         }
         let rloo = &self.rloo;
         if self.run.recipe == Recipe::TeacherDemo {
-            return Err("dpo.learn = \"rloo\" needs scores, and recipe teacher-demo has none: nobody judges demonstrations".into());
+            return Err(
+                "dpo.learn = \"rloo\" needs scores, and recipe teacher-demo has none: nobody judges demonstrations"
+                    .into(),
+            );
         }
         if self.candidates.n < 2 {
             return Err("dpo.learn = \"rloo\" compares the answers to a prompt: set candidates.n to 2 or more".into());
         }
         if self.dpo.reference != Reference::Previous {
-            return Err("dpo.learn = \"rloo\" has the model that wrote the answers as its reference: leave dpo.reference".into());
+            return Err(
+                "dpo.learn = \"rloo\" has the model that wrote the answers as its reference: leave dpo.reference"
+                    .into(),
+            );
         }
         if self.dpo.consistency {
             return Err("dpo.consistency weighs pairs: dpo.learn = \"rloo\" has none".into());
         }
-        let numbers = [
-            ("beta", rloo.beta),
-            ("ratio_clip", rloo.ratio_clip),
-            ("reward_clip", rloo.reward_clip),
-        ];
+        let numbers = [("beta", rloo.beta), ("ratio_clip", rloo.ratio_clip), ("reward_clip", rloo.reward_clip)];
         match numbers.into_iter().find(|(_, number)| !(number.is_finite() && *number >= 0.0)) {
             Some((name, number)) => Err(format!("rloo.{name} is {number}: it can not be below 0")),
             None => Ok(()),

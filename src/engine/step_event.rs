@@ -17,12 +17,7 @@ pub(super) struct StepAt {
 }
 
 /// `pairs` names what the lesson was of, in its order, where it has names.
-pub(super) fn step_event(
-    at: StepAt,
-    report: &StepReport,
-    divergence: Option<(f64, u32)>,
-    pairs: &[PromptId],
-) -> Event {
+pub(super) fn step_event(at: StepAt, report: &StepReport, divergence: Option<(f64, u32)>, pairs: &[PromptId]) -> Event {
     if let Some(groups) = &report.groups {
         return rloo(at, report, groups, divergence, pairs);
     }

@@ -146,27 +146,26 @@ pub fn summary(prompts: &[Vec<Looked>]) -> Summary {
     let mean = |value: &dyn Fn(&Looked) -> f64| {
         answers.iter().map(|answer| value(answer)).sum::<f64>() / answers.len().max(1) as f64
     };
-    let by_prompt = |value: &dyn Fn(&[Looked], &[Sample]) -> Option<f64>| {
-        let of = |looked: &Vec<Looked>| {
-            value(looked, &looked.iter().map(|answer| answer.sample).collect::<Vec<_>>()).unwrap_or(0.0)
-        };
-        prompts.iter().map(of).sum::<f64>() / prompts.len().max(1) as f64
+    let samples: Vec<Vec<Sample>> =
+        prompts.iter().map(|looked| looked.iter().map(|answer| answer.sample).collect()).collect();
+    let rewards: Vec<Vec<f64>> =
+        prompts.iter().map(|looked| looked.iter().map(|answer| answer.reward).collect()).collect();
+    let by_prompt = |value: &dyn Fn(usize) -> Option<f64>| {
+        (0..prompts.len()).map(|at| value(at).unwrap_or(0.0)).sum::<f64>() / prompts.len().max(1) as f64
     };
-    let rewards = |looked: &[Looked]| looked.iter().map(|answer| answer.reward).collect::<Vec<f64>>();
     Summary {
         prompts: prompts.len() as u32,
         answers: answers.len() as u32,
         loss: mean(&|answer| answer.push.loss),
         reward: mean(&|answer| answer.reward),
-        gain: by_prompt(&|looked, samples| {
-            let rewards = rewards(looked);
-            Some(by_now(samples, |at| rewards[at])? - statistics::mean(&rewards)?)
+        gain: by_prompt(&|at| {
+            Some(by_now(&samples[at], |answer| rewards[at][answer])? - statistics::mean(&rewards[at])?)
         }),
-        kl: by_prompt(&|_, samples| kl(samples)),
+        kl: by_prompt(&|at| kl(&samples[at])),
         advantage_sd: mean(&|answer| answer.push.advantage * answer.push.advantage).sqrt(),
-        flat: by_prompt(&|looked, _| Some(f64::from(u8::from(is_flat(&rewards(looked)))))),
+        flat: by_prompt(&|at| Some(f64::from(u8::from(is_flat(&rewards[at]))))),
         clipped: mean(&|answer| f64::from(u8::from(answer.push.clipped))),
-        reply_tokens: by_prompt(&|looked, samples| by_now(samples, |at| f64::from(looked[at].tokens))),
+        reply_tokens: by_prompt(&|at| by_now(&samples[at], |answer| f64::from(prompts[at][answer].tokens))),
     }
 }
 
@@ -255,7 +254,11 @@ mod tests {
         let scaled: Vec<Vec<f64>> = groups.iter().map(|of| of.iter().map(|r| 7.0 * r + 3.0).collect()).collect();
         worth(&scaled, true, 0.0).iter().zip(&normal).for_each(|(a, b)| near(a, b));
         let flat = vec![vec![2.0, 2.0], vec![3.0]];
-        assert_eq!(worth(&flat, true, 1.0), [vec![0.0, 0.0], vec![0.0]], "without a spread there is nothing to divide by");
+        assert_eq!(
+            worth(&flat, true, 1.0),
+            [vec![0.0, 0.0], vec![0.0]],
+            "without a spread there is nothing to divide by"
+        );
         assert!(is_flat(&flat[0]) && is_flat(&flat[1]) && !is_flat(&groups[0]));
     }
 

@@ -53,7 +53,10 @@ fn advantages_losses_and_derivatives_equal_those_of_autograd() {
             clipped += usize::from(push.clipped);
         }
         near(kl(&samples).unwrap(), row.kl);
-        near(by_now(&samples, |at| samples[at].reward).unwrap() - row.rewards.iter().sum::<f64>() / samples.len() as f64, row.gain);
+        near(
+            by_now(&samples, |at| samples[at].reward).unwrap() - row.rewards.iter().sum::<f64>() / samples.len() as f64,
+            row.gain,
+        );
     }
     assert!(clipped > 20, "{clipped}");
 }

@@ -1,6 +1,8 @@
 //! Presets: the paper's numbers, and those that fit the embedded world.
 
-use crate::engine::settings::{CandidateSettings, DpoSettings, EvalSettings, RewardSettings, RlooSettings, Settings, SftSettings};
+use crate::engine::settings::{
+    CandidateSettings, DpoSettings, EvalSettings, RewardSettings, RlooSettings, Settings, SftSettings,
+};
 use crate::recipe::new_prompts::NewPromptSettings;
 use crate::recipe::prompts::TextSet;
 use crate::recipe::suspicion::SuspicionSettings;

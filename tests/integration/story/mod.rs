@@ -265,7 +265,11 @@ impl Teller {
             self.judging(iteration)?;
             self.pairing(iteration)?;
             self.check(iteration)?;
-            if self.plot.rloo { self.rloo(iteration)? } else { self.dpo(iteration)? }
+            if self.plot.rloo {
+                self.rloo(iteration)?
+            } else {
+                self.dpo(iteration)?
+            }
             self.eval(iteration, Model::M(iteration + 1))?;
         }
         self.say(1.0, RunFinished { model: Model::M(self.plot.iterations + 1) });
