@@ -246,7 +246,8 @@ fn going_too_far_and_having_nothing_to_learn_raise_alarms() {
     };
     let flat = |settings: &mut Settings| settings.alarms.flat_prompts = -1.0;
     let broken = |settings: &mut Settings| settings.rehearsal.story = Story::Nan;
-    let table: [(&str, &dyn Fn(&mut Settings), Level); 3] =
+    type Change<'a> = &'a dyn Fn(&mut Settings);
+    let table: [(&str, Change<'_>, Level); 3] =
         [("reward-kl", &far, Level::Warn), ("reward-flat", &flat, Level::Warn), ("nan", &broken, Level::Error)];
     for (id, change, level) in table {
         let mut settings = rewarded(3);
