@@ -191,7 +191,8 @@ fn a_veto_leaves_all_answers_of_its_prompt_out_and_a_swap_exchanges_two_rewards(
     let TrainingSetFixed { pairs, .. } = view.round(1).unwrap().training.as_ref().unwrap().as_ref().clone();
     assert_eq!(scored.len(), pairs.len());
     let step = &steps(&folder)[0];
-    assert!(step.of == (pairs.len() as u64).div_ceil(16) * 2, "{step:?}");
+    let steps = (pairs.len() as u64).div_ceil(u64::from(settings.rloo.batch)) * u64::from(settings.rloo.epochs);
+    assert_eq!(step.of, steps, "{step:?}");
 }
 
 #[test]
