@@ -10,7 +10,8 @@ use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 
 use crate::engine::policy::{
-    Ask, Example, Flow, Identity, Lesson, LogProb, Policy, PreferenceReport, Reply, RewardReport, Seat, StepReport,
+    Ask, Example, Flow, GroupsReport, Identity, Lesson, LogProb, Policy, PreferenceReport, Reply, RewardReport, Seat,
+    StepReport,
 };
 use crate::engine::settings::Settings;
 use crate::model::device::{self, Chosen, DeviceChoice};
@@ -280,6 +281,17 @@ impl Policy for LlamaPolicy {
                 reward_chosen: reward.reward_chosen,
                 reward_rejected: reward.reward_rejected,
                 accuracy: reward.accuracy,
+            }),
+            groups: report.groups.map(|groups| GroupsReport {
+                prompts: groups.prompts,
+                answers: groups.answers,
+                reward: groups.reward,
+                gain: groups.gain,
+                kl: groups.kl,
+                advantage_sd: groups.advantage_sd,
+                flat: groups.flat,
+                clipped: groups.clipped,
+                reply_tokens: groups.reply_tokens,
             }),
         })
     }

@@ -65,6 +65,7 @@ fn label(work: &Work) -> String {
         Stage::Candidates => "candidates",
         Stage::Judge => "judging",
         Stage::Dpo => "preferences",
+        Stage::Rloo => "rewards",
         Stage::Pairs | Stage::Check => "choosing",
     };
     name.to_owned()

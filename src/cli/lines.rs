@@ -210,6 +210,8 @@ fn of_note(event: &Event, name: &str) -> Option<String> {
         | Event::NoteAdded(_)
         | Event::ReferenceScored(_)
         | Event::DpoStep(_)
+        | Event::SamplesScored(_)
+        | Event::RlooStep(_)
         | Event::HeldOutAnswered(_)
         | Event::Duelled(_)
         | Event::TextOffered(_)

@@ -8,11 +8,11 @@ use anyhow::Result;
 
 use crate::cli::open::Opened;
 use crate::cli::tables::{count, num};
-use crate::run::event::{DpoStep, Event, SftStep};
+use crate::run::event::{DpoStep, Event, RlooStep, SftStep};
 use crate::run::ids::Model;
 use crate::text::table::{Cell, Table};
 
-const STEP_COLUMNS: [&str; 25] = [
+const STEP_COLUMNS: [&str; 31] = [
     "iteration",
     "stage",
     "model",
@@ -36,9 +36,18 @@ const STEP_COLUMNS: [&str; 25] = [
     "kl_held_out",
     "kl_held_out_n",
     "eval_rewards/accuracies",
+    "reward",
+    "reward_gain",
+    "advantage_sd",
+    "frac_reward_zero_std",
+    "clip_ratio/region_mean",
+    "completions/mean_length",
     "tokens_per_s",
     "memory_bytes",
 ];
+
+/// The place of `kl`.
+const KL_COLUMN: usize = 19;
 
 /// Optimiser steps under the names that TRL logs. Steps that were repeated after a crash stand once.
 pub fn steps(run: &Opened) -> Result<Table> {
@@ -49,6 +58,9 @@ pub fn steps(run: &Opened) -> Result<Table> {
         }
         Event::DpoStep(step) => {
             steps.insert((step.iteration, step.model, step.step), dpo_row(step));
+        }
+        Event::RlooStep(step) => {
+            steps.insert((step.iteration, step.model, step.step), rloo_row(step));
         }
         Event::StepsAbandoned(event) => {
             steps.retain(|(_, model, step), _| *model != event.model || *step <= event.after);
@@ -84,8 +96,39 @@ fn sft_row(step: &SftStep) -> Vec<Cell> {
     row
 }
 
+fn rloo_row(step: &RlooStep) -> Vec<Cell> {
+    let mut row = vec![
+        count(step.iteration),
+        "rloo".into(),
+        step.model.to_string().into(),
+        step.step.into(),
+        step.of.into(),
+        num(step.loss),
+        num(step.lr),
+        num(step.grad_norm),
+        step.tokens.into(),
+    ];
+    // What is measured of pairs has no place here.
+    row.resize(KL_COLUMN, Cell::Nothing);
+    row.extend([
+        num(step.kl),
+        step.kl_held_out.map(num).into(),
+        step.kl_held_out_n.map(u64::from).into(),
+        Cell::Nothing,
+        num(step.reward),
+        num(step.gain),
+        num(step.advantage_sd),
+        num(step.flat),
+        num(step.clipped),
+        num(step.reply_tokens),
+        step.tokens_per_s.map(num).into(),
+        step.memory_bytes.into(),
+    ]);
+    row
+}
+
 fn dpo_row(step: &DpoStep) -> Vec<Cell> {
-    vec![
+    let mut row = vec![
         count(step.iteration),
         "dpo".into(),
         step.model.to_string().into(),
@@ -109,7 +152,8 @@ fn dpo_row(step: &DpoStep) -> Vec<Cell> {
         step.kl_held_out.map(num).into(),
         step.kl_held_out_n.map(u64::from).into(),
         step.held_out_accuracy.map(num).into(),
-        step.tokens_per_s.map(num).into(),
-        step.memory_bytes.into(),
-    ]
+    ];
+    row.resize(STEP_COLUMNS.len() - 2, Cell::Nothing);
+    row.extend([step.tokens_per_s.map(num).into(), step.memory_bytes.into()]);
+    row
 }

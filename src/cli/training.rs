@@ -67,6 +67,11 @@ fn dpo(args: &TrainDpoArgs, stop: &AtomicBool, output: &mut Output) -> Result<()
             "dpo.learn = \"positive\" is fine-tuning on the chosen responses: use `selfreward train sft`",
         ));
     }
+    if settings.learns_from_rewards() {
+        return Err(Failure::usage(
+            "dpo.learn = \"rloo\" learns from rewards, which only a run has: use `selfreward run`",
+        ));
+    }
     if settings.dpo.eft_replay > 0 {
         output.remark("dpo.eft_replay is for runs: there are no judging examples here to mix in");
         settings.dpo.eft_replay = 0;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::policy::Taught;
-use crate::run::event::{self, Event, TrainingSetFixed, Verdict};
+use crate::run::event::{self, Event, SampleScored, TrainingSetFixed, Verdict};
 use crate::run::ids::{Model, PromptId};
 use crate::run::reasons::{Ended, Scored, SideOf, Unscored};
 
@@ -51,6 +51,8 @@ pub struct Desk {
     pub candidates: Vec<Vec<Candidate>>,
     pub training: Option<TrainingSetFixed>,
     pub references: BTreeMap<PromptId, (f64, f64)>,
+    /// Answers that are learnt from by their rewards.
+    pub samples: BTreeMap<PromptId, Vec<SampleScored>>,
     /// By model, temperature in tenths, item, in the order of answering.
     pub held_out: BTreeMap<(Model, u32, u32), HeldOutAnswer>,
     /// Scores on the held-out ranked set: by model, set, response, sample.
@@ -131,6 +133,9 @@ impl Desk {
             Event::ReferenceScored(event) => {
                 self.references.insert(event.pair, (event.chosen.0, event.rejected.0));
             }
+            Event::SamplesScored(event) => {
+                self.samples.insert(event.pair, event.samples.clone());
+            }
             Event::HeldOutAnswered(event) => {
                 let answer = HeldOutAnswer { text: event.text.clone(), ended: event.ended, oracle: event.oracle };
                 self.held_out.insert((event.model, tenths(event.temperature), event.item), answer);
@@ -209,6 +214,7 @@ impl Desk {
         self.candidates.clear();
         self.training = None;
         self.references.clear();
+        self.samples.clear();
         self.second.retain(|(_, of), _| matches!(of, event::Judged::HeldOut { .. }));
         self.undemonstrated.clear();
         self.paired = 0;

@@ -148,6 +148,7 @@ impl Engine {
                 Model::Baseline | Model::M(_) => self.check(iteration),
             },
             Stage::Dpo => self.preferences(iteration, has_begun),
+            Stage::Rloo => self.learn_from_rewards(iteration, has_begun),
             Stage::Eval => self.evaluate(iteration, model),
         }
         .with_context(doing)?;

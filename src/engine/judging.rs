@@ -95,7 +95,7 @@ impl Engine {
         self.record_measures(iteration, Stage::Judge, &values, Vec::new())
     }
 
-    fn pooled(&self, candidate: &Candidate) -> Pooled {
+    pub(super) fn pooled(&self, candidate: &Candidate) -> Pooled {
         let scores: Vec<Scored> = candidate.judgements.iter().map(|judged| judged.score).collect();
         pool(&scores, &self.settings.judge)
     }

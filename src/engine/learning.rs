@@ -7,14 +7,18 @@ use anyhow::{Context, Result};
 use crate::engine::checkpoints;
 use crate::engine::divergence::Probe;
 use crate::engine::drive::Engine;
-use crate::engine::policy::{Example, Flow, Lesson, Preference, StepReport};
+use crate::engine::policy::{Example, Flow, Lesson, Preference};
 use crate::engine::settings::Learn;
+use crate::engine::step_event::{StepAt, step_event};
 use crate::run::event::*;
 use crate::run::ids::{Model, PromptId, Stage};
 use crate::run::number::Num;
 
 /// Pairs whose reference log-probs are computed at once.
-const REFERENCE_CHUNK: usize = 16;
+pub(super) const REFERENCE_CHUNK: usize = 16;
+
+pub(super) const NO_PAIR: &str = "no pair is left to train on: the judge gave ties or no scores, or every pair was vetoed. \
+                                  Go back with `selfreward rollback` and other settings (more prompts, more judge samples)";
 
 /// One training: what is made, of what, from where.
 pub(super) struct Training {
@@ -23,7 +27,7 @@ pub(super) struct Training {
     model: Model,
     from: Model,
     lesson: Lesson,
-    /// The lesson's pairs in its order.
+    /// The lesson's pairs in its order; of a lesson on rewards its prompts.
     pairs: Vec<PromptId>,
     /// What the divergence from the reference is measured on.
     probe: Option<Probe>,
@@ -37,6 +41,11 @@ impl Training {
     pub(super) fn last_step(iteration: u32, stage: Stage, model: Model, from: Model, lesson: Lesson) -> Training {
         let (pairs, probe, choose, patience) = (Vec::new(), None, false, 0);
         Training { iteration, stage, model, from, lesson, pairs, probe, choose, patience }
+    }
+
+    /// The same, watched: what its examples are called, and where it is looked at how far it goes.
+    pub(super) fn watched(self, pairs: Vec<PromptId>, probe: Option<Probe>) -> Training {
+        Training { pairs, probe, ..self }
     }
 }
 
@@ -71,10 +80,7 @@ impl Engine {
         let from = Model::M(iteration);
         let set = self.desk().training.clone().context("the training set has not been fixed")?;
         if set.pairs.is_empty() {
-            anyhow::bail!(
-                "no pair is left to train on: the judge gave ties or no scores, or every pair was vetoed. \
-                 Go back with `selfreward rollback` and other settings (more prompts, more judge samples)"
-            );
+            anyhow::bail!(NO_PAIR);
         }
         let seed = self.seed(iteration, Stage::Dpo).number();
         let (mut ids, mut probe) = (Vec::new(), None);
@@ -107,7 +113,7 @@ impl Engine {
         self.train(training, has_begun)
     }
 
-    fn side(&self, id: PromptId, candidate: u32) -> Result<Example> {
+    pub(super) fn side(&self, id: PromptId, candidate: u32) -> Result<Example> {
         let desk = self.desk();
         let prompt = desk.prompts.get(id.number as usize);
         let candidate = desk.candidates.get(id.number as usize).and_then(|all| all.get(candidate as usize));
@@ -197,7 +203,9 @@ impl Engine {
                 Some(probe) => Some(probe.divergence(self.policy.as_mut())?),
                 None => None,
             };
-            self.record_step(iteration, model, (step, steps), &report, divergence, &pairs)?;
+            self.recorder.show_pace(report.tokens_per_s, report.memory_bytes);
+            let at = StepAt { iteration, model, step, of: steps };
+            self.recorder.record(step_event(at, &report, divergence, &pairs))?;
             last = step;
             if let (true, Some(value)) = (at_checkpoint, report.held_out) {
                 progress.push((step, value));
@@ -269,84 +277,6 @@ impl Engine {
         }
         self.loaded = Some(Some(path));
         Ok(Flow::Go)
-    }
-
-    fn record_step(
-        &mut self,
-        iteration: u32,
-        model: Model,
-        (step, of): (u64, u64),
-        report: &StepReport,
-        divergence: Option<(f64, u32)>,
-        pairs: &[PromptId],
-    ) -> Result<()> {
-        let refused = report.not_finite.as_deref().unwrap_or_default();
-        self.recorder.show_pace(report.tokens_per_s, report.memory_bytes);
-        let numbers = || refused.iter().map(|&at| at as u32 + 1).collect();
-        let event: Event = match (&report.preference, &report.reward) {
-            (_, Some(reward)) => RewardStep {
-                iteration,
-                model,
-                step,
-                of,
-                loss: Num(report.loss),
-                reward_chosen: Num(reward.reward_chosen),
-                reward_rejected: Num(reward.reward_rejected),
-                accuracy: Num(reward.accuracy),
-                grad_norm: Num(report.grad_norm),
-                lr: Num(report.lr),
-                pairs: reward.pairs,
-                tokens: report.tokens,
-                not_applied: numbers(),
-                tokens_per_s: report.tokens_per_s.map(Num),
-                memory_bytes: report.memory_bytes,
-            }
-            .into(),
-            (Some(pref), None) => DpoStep {
-                iteration,
-                model,
-                step,
-                of,
-                loss: Num(report.loss),
-                reward_chosen: Num(pref.reward_chosen),
-                reward_rejected: Num(pref.reward_rejected),
-                margin: Num(pref.reward_chosen - pref.reward_rejected),
-                accuracy: Num(pref.accuracy),
-                logp_chosen: Num(pref.logp_chosen),
-                logp_rejected: Num(pref.logp_rejected),
-                logp_chosen_per_token: Num(pref.logp_chosen_per_token),
-                logp_rejected_per_token: Num(pref.logp_rejected_per_token),
-                reference_chosen_per_token: Num(pref.reference_chosen_per_token),
-                kl: pref.kl.map(Num),
-                kl_held_out: divergence.map(|(kl, _)| Num(kl)),
-                kl_held_out_n: divergence.map(|(_, n)| n),
-                grad_norm: Num(report.grad_norm),
-                lr: Num(report.lr),
-                pairs: pref.pairs,
-                tokens: report.tokens,
-                not_applied: refused.iter().filter_map(|&at| pairs.get(at).copied()).collect(),
-                held_out_accuracy: report.held_out.map(Num),
-                tokens_per_s: report.tokens_per_s.map(Num),
-                memory_bytes: report.memory_bytes,
-            }
-            .into(),
-            (None, None) => SftStep {
-                iteration,
-                model,
-                step,
-                of,
-                loss: Num(report.loss),
-                lr: Num(report.lr),
-                grad_norm: Num(report.grad_norm),
-                tokens: report.tokens,
-                not_applied: numbers(),
-                held_out_loss: report.held_out.map(Num),
-                tokens_per_s: report.tokens_per_s.map(Num),
-                memory_bytes: report.memory_bytes,
-            }
-            .into(),
-        };
-        self.recorder.record(event)
     }
 
     fn save_step(

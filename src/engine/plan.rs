@@ -60,7 +60,11 @@ pub fn plan(settings: &Settings, materials: &Materials) -> Vec<Planned> {
         add(iteration, Stage::Pairs, model, prompts);
         add(iteration, Stage::Check, model, offered);
         let pairs = (prompts as f64 * 0.6 * (1.0 - settings.pairs.drop_low_policy_margin)) as usize;
-        add(iteration, Stage::Dpo, next, steps(pairs, settings.dpo.batch, settings.dpo.epochs));
+        if settings.learns_from_rewards() {
+            add(iteration, Stage::Rloo, next, steps(pairs, settings.rloo.batch, settings.rloo.epochs));
+        } else {
+            add(iteration, Stage::Dpo, next, steps(pairs, settings.dpo.batch, settings.dpo.epochs));
+        }
         add(iteration, Stage::Eval, next, evaluation(settings, materials, next));
     }
     plan

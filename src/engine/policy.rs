@@ -141,6 +141,26 @@ pub struct Preference {
     pub rejected_tokens: u32,
 }
 
+/// One answer to a prompt, with what it was worth to a judge.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rewarded {
+    pub reply: String,
+    /// As the judge gave it.
+    pub reward: f64,
+    /// As it counts.
+    pub worth: f64,
+    /// The log-prob of the whole reply under the reference, which wrote it, and its tokens there.
+    pub reference: f64,
+    pub tokens: u32,
+}
+
+/// The answers to one prompt, to learn from together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    pub prompt: String,
+    pub answers: Vec<Rewarded>,
+}
+
 /// Two answers to one prompt as a reward model reads them, the better one first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ranked {
@@ -163,6 +183,12 @@ pub enum Lesson {
         /// Judging examples to mix in.
         replay: Vec<Example>,
         settings: Box<super::settings::DpoSettings>,
+        seed: u64,
+    },
+    /// Answers and their rewards, prompt by prompt.
+    Groups {
+        groups: Vec<Group>,
+        settings: super::settings::RlooSettings,
         seed: u64,
     },
     /// The model becomes a reward model: it scores answers and writes no more.
@@ -190,6 +216,22 @@ pub struct StepReport {
     pub preference: Option<PreferenceReport>,
     /// Of a reward model's step.
     pub reward: Option<RewardReport>,
+    /// Of a step that learns from rewards.
+    pub groups: Option<GroupsReport>,
+}
+
+/// What a step that learns from rewards looked at, before its update; each number is explained at the event `rloo_step`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct GroupsReport {
+    pub prompts: u32,
+    pub answers: u32,
+    pub reward: f64,
+    pub gain: f64,
+    pub kl: f64,
+    pub advantage_sd: f64,
+    pub flat: f64,
+    pub clipped: f64,
+    pub reply_tokens: f64,
 }
 
 /// Means over the pairs of a reward model's step, before its update.

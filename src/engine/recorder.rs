@@ -471,7 +471,7 @@ impl Till for Recorder {
 fn is_lint_moment(event: &Event, view: &RunView) -> bool {
     match event {
         Event::StageFinished(_) | Event::Measured(_) | Event::Evaluated(_) | Event::SpotCheckClosed(_) => true,
-        Event::DpoStep(_) | Event::SftStep(_) | Event::TeacherChanged(_) => true,
+        Event::DpoStep(_) | Event::RlooStep(_) | Event::SftStep(_) | Event::TeacherChanged(_) => true,
         Event::CandidateJudged(_) | Event::PromptRefused(_) => view.stage().is_some_and(|span| span.done % 64 == 0),
         _ => false,
     }

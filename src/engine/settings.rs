@@ -47,6 +47,8 @@ pub struct Settings {
     pub suspicion: SuspicionSettings,
     pub gate: GateSettings,
     pub dpo: DpoSettings,
+    /// Learning from rewards, in the place of preference training.
+    pub rloo: RlooSettings,
     /// Training of a reward model, where one judges.
     pub reward: RewardSettings,
     /// How a reward model teaches itself (recipe `ser`).
@@ -479,6 +481,7 @@ impl Settings {
         if self.run.recipe == Recipe::Ser && !matches!(self.run.judge, JudgeKind::SelfJudge | JudgeKind::RewardModel) {
             return Err("recipe ser judges by its reward model: leave run.judge, or set it to \"reward-model\"".into());
         }
+        self.check_rloo()?;
         let dpo = &self.dpo;
         if !dpo.consistency {
             return Ok(());
@@ -495,6 +498,41 @@ impl Settings {
             return Err("dpo.consistency sets the label smoothing itself: leave dpo.label_smoothing at 0".into());
         }
         Ok(())
+    }
+
+    /// The policy learns from the rewards of all answers.
+    pub fn learns_from_rewards(&self) -> bool {
+        self.dpo.learn == Learn::Rloo
+    }
+
+    fn check_rloo(&self) -> Result<(), String> {
+        if !self.learns_from_rewards() {
+            return Ok(());
+        }
+        let rloo = &self.rloo;
+        if self.run.recipe == Recipe::TeacherDemo {
+            return Err(
+                "dpo.learn = \"rloo\" needs scores, and recipe teacher-demo has none: nobody judges demonstrations"
+                    .into(),
+            );
+        }
+        if self.candidates.n < 2 {
+            return Err("dpo.learn = \"rloo\" compares the answers to a prompt: set candidates.n to 2 or more".into());
+        }
+        if self.dpo.reference != Reference::Previous {
+            return Err(
+                "dpo.learn = \"rloo\" has the model that wrote the answers as its reference: leave dpo.reference"
+                    .into(),
+            );
+        }
+        if self.dpo.consistency {
+            return Err("dpo.consistency weighs pairs: dpo.learn = \"rloo\" has none".into());
+        }
+        let numbers = [("beta", rloo.beta), ("ratio_clip", rloo.ratio_clip), ("reward_clip", rloo.reward_clip)];
+        match numbers.into_iter().find(|(_, number)| !(number.is_finite() && *number >= 0.0)) {
+            Some((name, number)) => Err(format!("rloo.{name} is {number}: it can not be below 0")),
+            None => Ok(()),
+        }
     }
 
     /// How often each candidate is judged by somebody: a teacher's judgements are followed by the model's own, intrinsic rewards by those

@@ -149,6 +149,12 @@ pub fn of(settings: &Settings, materials: &Materials, lengths: Lengths) -> Vec<W
                 let once = positions / f64::from(settings.dpo.epochs.max(1));
                 Work { read: once, learnt: replayed, compared: positions, ..none }
             }
+            Stage::Rloo => {
+                let prompts = total * f64::from(settings.rloo.batch);
+                let positions = prompts * f64::from(settings.candidates.n) * (prompt + answer);
+                let once = positions / f64::from(settings.rloo.epochs.max(1));
+                Work { read: once, compared: positions, ..none }
+            }
             Stage::Pairs | Stage::Check => none,
         }
     };

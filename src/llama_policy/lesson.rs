@@ -4,16 +4,20 @@ use anyhow::{Result, ensure};
 
 use super::Model;
 use crate::engine::policy::{self, Example, Lesson, Preference};
-use crate::engine::settings::{self, DpoSettings, Loss, Reference, RewardSettings, Settings, SftSettings};
+use crate::engine::settings::{
+    self, DpoSettings, Loss, Reference, RewardSettings, RlooSettings, Settings, SftSettings,
+};
 use crate::model::chat_template::Turn;
 use crate::model::shape::Shape;
 use crate::model::tokenizer::Tokenizer;
+use crate::recipe::rloo::Rule as PushRule;
 use crate::train::batch::Sequence;
 use crate::train::dpo::{self, Dpo, Pair};
 use crate::train::lora::LoraSettings;
 use crate::train::losses::PreferenceLoss;
 use crate::train::optimizer::{OptimizerSettings, Rule};
 use crate::train::reward::{self, Ranked, Reward};
+use crate::train::rloo::{self, Answer, Rloo};
 use crate::train::schedule::{Curve, Schedule};
 use crate::train::sft::Sft;
 use crate::train::step::{LessonSettings, Pupil, StepReport};
@@ -29,6 +33,7 @@ pub enum Course {
     Sft(Sft),
     Dpo(Dpo),
     Reward(Reward),
+    Rloo(Rloo),
 }
 
 impl Course {
@@ -37,6 +42,7 @@ impl Course {
             Course::Sft(sft) => sft.step(),
             Course::Dpo(dpo) => dpo.step(),
             Course::Reward(reward) => reward.step(),
+            Course::Rloo(rloo) => rloo.step(),
         }
     }
 
@@ -45,6 +51,7 @@ impl Course {
             Course::Sft(sft) => sft.held_out(),
             Course::Dpo(dpo) => dpo.held_out(),
             Course::Reward(reward) => reward.held_out(),
+            Course::Rloo(_) => Ok(None),
         }
     }
 
@@ -53,6 +60,7 @@ impl Course {
             Course::Sft(sft) => sft.fingerprint(),
             Course::Dpo(dpo) => dpo.fingerprint(),
             Course::Reward(reward) => reward.fingerprint(),
+            Course::Rloo(rloo) => rloo.fingerprint(),
         }
     }
 
@@ -61,6 +69,7 @@ impl Course {
             Course::Sft(sft) => &sft.pupil,
             Course::Dpo(dpo) => &dpo.pupil,
             Course::Reward(reward) => &reward.pupil,
+            Course::Rloo(rloo) => &rloo.pupil,
         }
     }
 
@@ -69,6 +78,7 @@ impl Course {
             Course::Sft(sft) => &mut sft.pupil,
             Course::Dpo(dpo) => &mut dpo.pupil,
             Course::Reward(reward) => &mut reward.pupil,
+            Course::Rloo(rloo) => &mut rloo.pupil,
         }
     }
 
@@ -77,6 +87,7 @@ impl Course {
             Course::Sft(sft) => sft.pupil.into_student(),
             Course::Dpo(dpo) => dpo.pupil.into_student(),
             Course::Reward(reward) => reward.pupil.into_student(),
+            Course::Rloo(rloo) => rloo.pupil.into_student(),
         }
     }
 }
@@ -86,6 +97,7 @@ pub enum Plan {
     Sft { examples: Vec<Sequence>, held_out: Vec<Sequence>, settings: LessonSettings },
     Dpo { pairs: Vec<Pair>, held_out: Vec<Pair>, replay: Vec<Sequence>, settings: dpo::DpoSettings },
     Reward { pairs: Vec<Ranked>, settings: reward::RewardSettings },
+    Rloo { groups: Vec<rloo::Group>, settings: rloo::RlooSettings },
 }
 
 impl Plan {
@@ -97,6 +109,7 @@ impl Plan {
             Plan::Reward { pairs, settings } => {
                 Course::Reward(Reward::new(student, pairs, Vec::new(), settings, workers)?)
             }
+            Plan::Rloo { groups, settings } => Course::Rloo(Rloo::new(student, groups, settings, workers)?),
             Plan::Dpo { pairs, held_out, replay, settings } => {
                 Course::Dpo(Dpo::new(student, pairs, held_out, replay, settings, workers)?)
             }
@@ -133,7 +146,10 @@ impl Habits {
 /// The seed that a lesson's order follows from; fresh adapters follow from it too.
 pub fn seed_of(lesson: &Lesson) -> u64 {
     match lesson {
-        Lesson::Answers { seed, .. } | Lesson::Preferences { seed, .. } | Lesson::Rewards { seed, .. } => *seed,
+        Lesson::Answers { seed, .. }
+        | Lesson::Preferences { seed, .. }
+        | Lesson::Groups { seed, .. }
+        | Lesson::Rewards { seed, .. } => *seed,
     }
 }
 
@@ -157,6 +173,21 @@ pub fn plan(lesson: Lesson, model: &Model, habits: &Habits) -> Result<Plan> {
             let mut settings = preference_settings(&settings, &model.shape, seed);
             settings.lesson = habits.of(settings.lesson);
             Ok(Plan::Dpo { pairs, held_out, replay, settings })
+        }
+        Lesson::Groups { groups, settings, seed } => {
+            let most = most_tokens(settings.max_tokens, &model.shape);
+            let group = |group: &policy::Group| -> Result<rloo::Group> {
+                let answer = |answer: &policy::Rewarded| {
+                    let text = Example { prompt: group.prompt.clone(), reply: answer.reply.clone() };
+                    let text = sequence(&model.tokenizer, &text, most)?;
+                    Ok(Answer { text, reward: answer.reward, worth: answer.worth, reference: answer.reference })
+                };
+                group.answers.iter().map(answer).collect()
+            };
+            let groups = groups.iter().map(group).collect::<Result<Vec<_>>>()?;
+            let lesson = habits.of(rloo_settings(&settings, &model.shape, seed));
+            let rule = PushRule { beta: settings.beta, clip: settings.ratio_clip };
+            Ok(Plan::Rloo { groups, settings: rloo::RlooSettings { lesson, rule } })
         }
         Lesson::Rewards { pairs, settings, seed } => {
             let most = most_tokens(settings.max_tokens, &model.shape);
@@ -262,6 +293,12 @@ fn answers_settings(settings: &SftSettings, shape: &Shape, seed: u64) -> LessonS
 }
 
 fn reward_settings(settings: &RewardSettings, shape: &Shape, seed: u64) -> LessonSettings {
+    let optimizer = optimizer(settings.optimizer, settings.weight_decay, settings.clip);
+    let schedule = schedule(settings.schedule, settings.lr, settings.lr_end, settings.warmup);
+    lesson_settings(optimizer, schedule, (settings.batch, settings.epochs), settings.dropout, shape, seed)
+}
+
+fn rloo_settings(settings: &RlooSettings, shape: &Shape, seed: u64) -> LessonSettings {
     let optimizer = optimizer(settings.optimizer, settings.weight_decay, settings.clip);
     let schedule = schedule(settings.schedule, settings.lr, settings.lr_end, settings.warmup);
     lesson_settings(optimizer, schedule, (settings.batch, settings.epochs), settings.dropout, shape, seed)

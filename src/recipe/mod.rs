@@ -13,6 +13,7 @@
 //! | What is suspicious about it, and who is shown to a human? | `signs`, `suspicion`, `spot_check` |
 //! | Which of its own labels does a reward model learn from, when does it stop, and which loop counts? | `ser` |
 //! | What is suspicious about such a label? | `label_suspicion` |
+//! | What is each answer worth beside a prompt's others, and how hard does it push the policy? | `rloo` |
 //! | How good has the model become? | `agreement`, `held_out`, `head_to_head`, `spread`, `phrases` |
 //! | What is a mean, an interval, a correlation? | `statistics` |
 
@@ -40,6 +41,8 @@ pub mod spot_check;
 
 pub mod label_suspicion;
 pub mod ser;
+
+pub mod rloo;
 
 pub mod agreement;
 pub mod head_to_head;

@@ -1,8 +1,9 @@
 //! What training looks like in a rehearsal: losses that fall, margins that grow, and the ways in which they go wrong.
 
 use super::Skill;
-use crate::engine::policy::{Example, Lesson, PreferenceReport, Ranked, RewardReport, StepReport};
+use crate::engine::policy::{Example, Group, GroupsReport, Lesson, PreferenceReport, Ranked, RewardReport, StepReport};
 use crate::engine::settings::Story;
+use crate::recipe::rloo::{self, Looked, Rule, Sample};
 use crate::recipe::seeds::Seed;
 
 /// A lesson under way. Everything follows from the lesson, the skill at its start and the number of steps taken.
@@ -29,6 +30,12 @@ enum Kind {
         per_token: f64,
         tokens: f64,
         held_out: bool,
+    },
+    /// Answers with their rewards, and how they push.
+    Groups {
+        groups: Vec<Group>,
+        batch: usize,
+        rule: Rule,
     },
     /// A reward model: so many pairs, and how far its rewards err in the end.
     Rewards {
@@ -83,6 +90,25 @@ impl Course {
                     words: words as u64 / (steps / u64::from(settings.epochs.max(1))).max(1),
                 }
             }
+            Lesson::Groups { groups, settings, seed } => {
+                let steps = steps(groups.len(), settings.batch, settings.epochs);
+                let tokens: u64 =
+                    groups.iter().flat_map(|group| &group.answers).map(|answer| u64::from(answer.tokens)).sum();
+                Course {
+                    steps,
+                    taken: 0,
+                    start,
+                    story,
+                    kind: Kind::Groups {
+                        groups,
+                        batch: settings.batch.max(1) as usize,
+                        rule: Rule { beta: settings.beta, clip: settings.ratio_clip },
+                    },
+                    seed: Seed::root(seed),
+                    lr: (settings.lr, settings.lr_end),
+                    words: tokens / (steps / u64::from(settings.epochs.max(1))).max(1),
+                }
+            }
             Lesson::Preferences { pairs, held_out, settings, seed, .. } => {
                 let tokens: f64 = pairs.iter().map(|pair| f64::from(pair.chosen_tokens.max(1))).sum();
                 let logps: f64 = pairs.iter().map(|pair| pair.reference_chosen).sum();
@@ -114,16 +140,16 @@ impl Course {
     /// The skill after the steps taken so far.
     pub fn skill(&self) -> Skill {
         let share = self.share();
-        match self.kind {
+        match &self.kind {
             Kind::Answers { judges, .. } => Skill {
-                judge_noise: if judges { Some(2.0 - 1.05 * share) } else { self.start.judge_noise },
+                judge_noise: if *judges { Some(2.0 - 1.05 * share) } else { self.start.judge_noise },
                 quality: self.start.quality - 0.02 * share,
                 ..self.start.clone()
             },
-            Kind::Rewards { noise, .. } => {
+            &Kind::Rewards { noise, .. } => {
                 Skill { reward_noise: Some(noise + 2.0 * (1.0 - share)), ..self.start.clone() }
             }
-            Kind::Preferences { .. } => {
+            Kind::Preferences { .. } | Kind::Groups { .. } => {
                 let mut skill = self.start.after_preferences(share, self.story);
                 skill.rounds = self.start.rounds + u32::from(self.taken == self.steps);
                 skill
@@ -137,13 +163,13 @@ impl Course {
         let mut stream = self.seed.named("step").sample(self.taken as u32).stream();
         let mut wobble = |size: f64| size * (2.0 * stream.unit() - 1.0);
         let lr = self.lr.0 + (self.lr.1 - self.lr.0) * before;
-        match self.kind {
+        match &self.kind {
             Kind::Answers { .. } => {
                 let loss = 1.6 * (-3.0 * before).exp() + 0.55 + wobble(0.06);
                 let grad_norm = 1.2 + 0.8 * (-2.0 * before).exp() + wobble(0.2);
                 StepReport { loss, lr, grad_norm, tokens: self.words, ..StepReport::default() }
             }
-            Kind::Rewards { batch, noise } => {
+            &Kind::Rewards { batch, noise } => {
                 // Before the first step every answer is worth the same.
                 let first = self.taken == 1;
                 let margin = if first { 0.0 } else { 2.4 * before / (0.4 + noise) + wobble(0.1) };
@@ -161,7 +187,24 @@ impl Course {
                     ..StepReport::default()
                 }
             }
-            Kind::Preferences { batch, beta, per_token, tokens, .. } => {
+            Kind::Groups { groups, batch, rule } => {
+                let nan = self.story == Story::Nan && self.taken == self.steps.div_ceil(2);
+                let pull = before * if self.story == Story::Overfit { 6.0 } else { 0.6 };
+                let per_epoch = groups.len().div_ceil(*batch).max(1);
+                let at = (self.taken - 1) as usize % per_epoch * batch;
+                let looked: Vec<Vec<Looked>> =
+                    groups.iter().skip(at).take(*batch).map(|group| look(group, pull, *rule)).collect();
+                let found = rloo::summary(&looked);
+                StepReport {
+                    loss: if nan { f64::NAN } else { found.loss },
+                    lr,
+                    grad_norm: if nan { f64::NAN } else { 1.6 + wobble(0.4) },
+                    tokens: self.words,
+                    groups: Some(reported(&found)),
+                    ..StepReport::default()
+                }
+            }
+            &Kind::Preferences { batch, beta, per_token, tokens, .. } => {
                 let overfit = self.story == Story::Overfit;
                 let growth: f64 = if overfit { 9.0 } else { 1.1 };
                 // Before the first step policy and reference are the same: every reward is 0 and the loss is ln 2.
@@ -205,12 +248,42 @@ impl Course {
         let wobble = 0.02 * (2.0 * self.seed.named("held out").sample(self.taken as u32).stream().unit() - 1.0);
         match self.kind {
             Kind::Answers { held_out, .. } => held_out.then(|| 1.5 * (-2.0 * share).exp() + 0.7 + wobble),
-            Kind::Rewards { .. } => None,
+            Kind::Rewards { .. } | Kind::Groups { .. } => None,
             Kind::Preferences { held_out, .. } if self.story == Story::Overfit => {
                 held_out.then_some(0.6 + 0.3 * share - 0.5 * share * share + wobble)
             }
             Kind::Preferences { held_out, .. } => held_out.then_some(0.6 + 0.15 * share + wobble),
         }
+    }
+}
+
+/// A prompt's answers after the policy has been pulled so far towards the better ones.
+fn look(group: &Group, pull: f64, rule: Rule) -> Vec<Looked> {
+    let samples: Vec<Sample> = group
+        .answers
+        .iter()
+        .map(|answer| Sample {
+            reward: answer.worth,
+            log_prob: answer.reference + pull * answer.worth.tanh(),
+            reference: answer.reference,
+        })
+        .collect();
+    let pushes = rloo::pushes(&samples, rule);
+    let all = group.answers.iter().zip(samples).zip(pushes);
+    all.map(|((answer, sample), push)| Looked { sample, reward: answer.reward, tokens: answer.tokens, push }).collect()
+}
+
+fn reported(found: &rloo::Summary) -> GroupsReport {
+    GroupsReport {
+        prompts: found.prompts,
+        answers: found.answers,
+        reward: found.reward,
+        gain: found.gain,
+        kl: found.kl,
+        advantage_sd: found.advantage_sd,
+        flat: found.flat,
+        clipped: found.clipped,
+        reply_tokens: found.reply_tokens,
     }
 }
 

@@ -34,14 +34,30 @@ pub enum Signal {
     Memory,
     KlHeldOut,
     RewardLoss,
+    RlooLoss,
+    SampleReward,
+    RewardGain,
+    SampleKl,
+    AdvantageSpread,
+    FlatPrompts,
+    ClippedAnswers,
+    ReplyTokens,
 }
 
 impl Signal {
-    pub const ALL: [Signal; 19] = [
+    pub const ALL: [Signal; 27] = [
         Signal::SftLoss,
         Signal::HeldOutLoss,
         Signal::RewardLoss,
         Signal::DpoLoss,
+        Signal::RlooLoss,
+        Signal::SampleReward,
+        Signal::RewardGain,
+        Signal::SampleKl,
+        Signal::AdvantageSpread,
+        Signal::FlatPrompts,
+        Signal::ClippedAnswers,
+        Signal::ReplyTokens,
         Signal::RewardMargin,
         Signal::RewardAccuracy,
         Signal::RewardChosen,
@@ -65,6 +81,14 @@ impl Signal {
             Signal::SftLoss => "SFT loss",
             Signal::HeldOutLoss => "held-out SFT loss",
             Signal::DpoLoss => "DPO loss",
+            Signal::RlooLoss => "RLOO loss",
+            Signal::SampleReward => "reward of answers",
+            Signal::RewardGain => "reward gained",
+            Signal::SampleKl => "KL on the answers",
+            Signal::AdvantageSpread => "advantage spread",
+            Signal::FlatPrompts => "prompts of equal rewards",
+            Signal::ClippedAnswers => "answers clipped",
+            Signal::ReplyTokens => "tokens an answer",
             Signal::RewardLoss => "reward model loss",
             Signal::RewardMargin => "reward margin",
             Signal::RewardAccuracy => "reward accuracy",
@@ -87,7 +111,7 @@ impl Signal {
     /// The name that TRL's logs use for it, where they have one.
     pub fn trl_name(self) -> Option<&'static str> {
         match self {
-            Signal::SftLoss | Signal::DpoLoss | Signal::RewardLoss => Some("loss"),
+            Signal::SftLoss | Signal::DpoLoss | Signal::RewardLoss | Signal::RlooLoss => Some("loss"),
             Signal::HeldOutLoss => Some("eval_loss"),
             Signal::RewardMargin => Some("rewards/margins"),
             Signal::RewardAccuracy => Some("rewards/accuracies"),
@@ -98,9 +122,16 @@ impl Signal {
             Signal::GradNorm => Some("grad_norm"),
             Signal::LearningRate => Some("learning_rate"),
             Signal::HeldOutAccuracy => Some("eval_rewards/accuracies"),
+            Signal::SampleReward => Some("reward"),
+            Signal::FlatPrompts => Some("frac_reward_zero_std"),
+            Signal::ClippedAnswers => Some("clip_ratio/region_mean"),
+            Signal::ReplyTokens => Some("completions/mean_length"),
             Signal::LogpChosenPerToken
             | Signal::LogpRejectedPerToken
             | Signal::Kl
+            | Signal::RewardGain
+            | Signal::SampleKl
+            | Signal::AdvantageSpread
             | Signal::KlHeldOut
             | Signal::TokensPerSecond
             | Signal::Memory => None,

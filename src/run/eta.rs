@@ -147,7 +147,7 @@ fn expect(view: &RunView, stage: Stage, items: u64) -> Option<Estimate> {
     let relatives: &[Stage] = match stage {
         Stage::Prompts | Stage::Candidates => &[Stage::Candidates, Stage::Eft, Stage::Eval],
         Stage::Judge | Stage::Eft | Stage::Eval => &[Stage::Eft, Stage::Judge, Stage::Eval, Stage::Candidates],
-        Stage::Dpo => &[Stage::Sft, Stage::Baseline],
+        Stage::Dpo | Stage::Rloo => &[Stage::Dpo, Stage::Rloo, Stage::Sft, Stage::Baseline],
         Stage::Reward => &[Stage::Reward, Stage::Sft, Stage::Baseline],
         Stage::Sft | Stage::Baseline => &[Stage::Baseline, Stage::Sft, Stage::Dpo],
         Stage::Pairs | Stage::Check => return Some(Estimate::default()),

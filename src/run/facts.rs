@@ -78,6 +78,8 @@ fn is_fact(event: &Event) -> bool {
         | Event::TrainingSetFixed(_)
         | Event::ReferenceScored(_)
         | Event::DpoStep(_)
+        | Event::SamplesScored(_)
+        | Event::RlooStep(_)
         | Event::HeldOutAnswered(_)
         | Event::Duelled(_)
         | Event::Measured(_)

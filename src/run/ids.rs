@@ -93,11 +93,13 @@ pub enum Stage {
     Pairs,
     Check,
     Dpo,
+    /// The policy learns from the rewards of all candidates (RLOO), in the place of `Dpo`.
+    Rloo,
     Eval,
 }
 
 impl Stage {
-    pub const ALL: [Stage; 11] = [
+    pub const ALL: [Stage; 12] = [
         Stage::Baseline,
         Stage::Eft,
         Stage::Sft,
@@ -108,12 +110,13 @@ impl Stage {
         Stage::Pairs,
         Stage::Check,
         Stage::Dpo,
+        Stage::Rloo,
         Stage::Eval,
     ];
 
     /// Weights change in it, step by step.
     pub fn trains(self) -> bool {
-        matches!(self, Stage::Baseline | Stage::Sft | Stage::Reward | Stage::Dpo)
+        matches!(self, Stage::Baseline | Stage::Sft | Stage::Reward | Stage::Dpo | Stage::Rloo)
     }
 
     /// The word on the screen and in the journal.
@@ -129,6 +132,7 @@ impl Stage {
             Stage::Pairs => "pairs",
             Stage::Check => "check",
             Stage::Dpo => "dpo",
+            Stage::Rloo => "rloo",
             Stage::Eval => "eval",
         }
     }

@@ -28,7 +28,7 @@ use records::{Bytes, HEADER, Written, content, header, pack, pack_named, part, u
 /// The file in the run folder.
 pub const FILE: &str = "key-frames";
 /// Rises when a view of the same entries is no longer the same, or is written differently; a test holds it against the code.
-pub const FORMAT: u32 = 7;
+pub const FORMAT: u32 = 8;
 
 /// A view before the entry at a place.
 #[derive(Clone)]

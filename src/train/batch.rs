@@ -132,9 +132,16 @@ impl<'a> Item<'a> {
         Item { positions: tokens.len(), begins: tokens }
     }
 
+    /// Texts that stay together; what all of them begin with as the first does is computed once.
+    pub fn several(texts: &[&'a [u32]]) -> Item<'a> {
+        let first = texts.first().copied().unwrap_or_default();
+        let adds = |text: &&[u32]| text.len() - common(first, text);
+        Item { positions: first.len() + texts.iter().skip(1).map(adds).sum::<usize>(), begins: first }
+    }
+
     /// Two texts that stay together, and what they begin with alike is computed once.
     pub fn two(one: &'a [u32], other: &'a [u32]) -> Item<'a> {
-        Item { positions: one.len() + other.len() - common(one, other), begins: one }
+        Item::several(&[one, other])
     }
 }
 

@@ -1,4 +1,4 @@
-//! Training: losses as equations, log-probs, the optimiser, and the three kinds of step. It knows the Llama and no runs.
+//! Training: losses as equations, log-probs, the optimiser, and the kinds of step. It knows the Llama and no runs.
 //!
 //! In reading order: what is lost, what is scored, how a batch is cut up, one gradient, the optimiser, the lessons, and
 //! what goes on disk so that a lesson can go on.
@@ -17,6 +17,7 @@ pub mod optimizer;
 pub mod parameters;
 pub mod pretrain;
 pub mod reward;
+pub mod rloo;
 pub mod schedule;
 pub mod sft;
 pub mod state;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use pulp::Arch;
 
 use crate::model::random;
+use crate::recipe::rloo;
 use crate::train::dropout::Dropout;
 use crate::train::hand::lanes;
 use crate::train::hand::pass::Manner;
@@ -71,6 +72,8 @@ pub struct StepReport {
     pub preference: Option<PreferenceReport>,
     /// Of a reward model's step.
     pub reward: Option<RewardReport>,
+    /// Of a step that learns from rewards.
+    pub groups: Option<rloo::Summary>,
 }
 
 /// Means over the pairs of a reward model's step, before its update.

@@ -65,6 +65,7 @@ pub fn mark(marks: &mut Vec<Mark>, entry: &Entry) {
             }
             MarkKind::Nan
         }
+        Event::RlooStep(event) if !event.is_finite() => MarkKind::Nan,
         Event::SftStep(event) if !(event.loss.0.is_finite() && event.grad_norm.0.is_finite()) => MarkKind::Nan,
         _ => return,
     };
@@ -82,11 +83,13 @@ pub fn note(entry: &Entry) -> Option<Notable> {
         | Event::PairSelected(_)
         | Event::PromptSkipped(_)
         | Event::ReferenceScored(_)
+        | Event::SamplesScored(_)
         | Event::EftJudged(_)
         | Event::HeldOutAnswered(_)
         | Event::Duelled(_)
         | Event::Measured(_) => true,
         Event::DpoStep(step) => step.loss.0.is_finite(),
+        Event::RlooStep(step) => step.is_finite(),
         Event::SftStep(step) => step.loss.0.is_finite(),
         _ => false,
     };

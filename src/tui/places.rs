@@ -90,6 +90,7 @@ fn step(source: &Source, place: &str) -> Option<Result<Seq, String>> {
     let Some(number) = number else { return Some(Ok(start.saturating_sub(1))) };
     let at_step = |event: &Event| match event {
         Event::DpoStep(step) => step.step >= number,
+        Event::RlooStep(step) => step.step >= number,
         Event::SftStep(step) => step.step >= number,
         Event::PairSelected(pair) => u64::from(pair.id.number) >= number,
         Event::CandidateSampled(sampled) => u64::from(sampled.prompt.number) >= number,

@@ -74,6 +74,11 @@ impl Summary {
                 self.progress = Some((event.step, event.of));
                 self.loss = Some(event.loss.0);
             }
+            Event::RlooStep(event) => {
+                self.stage = Some((event.iteration, Stage::Rloo));
+                self.progress = Some((event.step, event.of));
+                self.loss = Some(event.loss.0);
+            }
             Event::SftStep(event) => {
                 self.progress = Some((event.step, event.of));
                 self.loss = Some(event.loss.0);

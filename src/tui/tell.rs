@@ -137,6 +137,12 @@ pub fn tell(event: &Event) -> (Weight, String) {
             let says = format!("{} step {} of {}: loss {}", e.model, e.step, e.of, value(e.loss));
             (weight, format!("{says}, margin {}", value(e.margin)))
         }
+        Event::SamplesScored(e) => (Bulk, format!("reference scored {} answers to #{}", e.samples.len(), e.pair)),
+        Event::RlooStep(e) => {
+            let weight = if e.is_finite() { Bulk } else { Error };
+            let says = format!("{} step {} of {}: loss {}", e.model, e.step, e.of, value(e.loss));
+            (weight, format!("{says}, reward gained {}, KL {}", value(e.gain), value(e.kl)))
+        }
         Event::HeldOutAnswered(e) => (Bulk, format!("{} answered held-out item {}", e.model, e.item)),
         Event::Duelled(e) => (Bulk, format!("{} against {} on item {}", e.model, e.against, e.item)),
         Event::Measured(e) => (Bulk, format!("{} measured: {} numbers", e.stage, e.values.len())),

@@ -2,7 +2,7 @@
 //!
 //! Pure: a condition is asked of a view. Used by `player`.
 
-use crate::run::event::Decision;
+use crate::run::event::{Decision, DpoStep, RlooStep};
 use crate::run::view::RunView;
 use crate::text::nearest::did_you_mean;
 
@@ -31,15 +31,28 @@ fn share(part: u32, of: u32) -> Option<f64> {
     (of > 0).then(|| f64::from(part) / f64::from(of))
 }
 
+/// A number of the policy's last step, whichever way it learns.
+fn either(
+    view: &RunView,
+    dpo: impl Fn(&DpoStep) -> Option<f64>,
+    rloo: impl Fn(&RlooStep) -> Option<f64>,
+) -> Option<f64> {
+    match (&view.last_rloo, &view.last_dpo) {
+        (Some(step), _) if view.learns_from_rewards() => rloo(step),
+        (_, step) => dpo(step.as_ref()?),
+    }
+}
+
 /// What can be compared. A number that is not known yet satisfies nothing; a NaN is neither above nor below.
-const NUMBERS: [(&str, Number); 15] = [
-    ("loss", |view| Some(view.last_dpo.as_ref()?.loss.0)),
+const NUMBERS: [(&str, Number); 16] = [
+    ("loss", |view| either(view, |dpo| Some(dpo.loss.0), |rloo| Some(rloo.loss.0))),
+    ("gain", |view| Some(view.last_rloo.as_ref()?.gain.0)),
     ("margin", |view| Some(view.last_dpo.as_ref()?.margin.0)),
     ("accuracy", |view| Some(view.last_dpo.as_ref()?.accuracy.0)),
-    ("grad", |view| Some(view.last_dpo.as_ref()?.grad_norm.0)),
-    ("kl", |view| Some(view.last_dpo.as_ref()?.kl?.0)),
-    ("kl-held-out", |view| Some(view.last_dpo.as_ref()?.kl_held_out?.0)),
-    ("step", |view| Some(view.last_dpo.as_ref()?.step as f64)),
+    ("grad", |view| either(view, |dpo| Some(dpo.grad_norm.0), |rloo| Some(rloo.grad_norm.0))),
+    ("kl", |view| either(view, |dpo| Some(dpo.kl?.0), |rloo| Some(rloo.kl.0))),
+    ("kl-held-out", |view| either(view, |dpo| Some(dpo.kl_held_out?.0), |rloo| Some(rloo.kl_held_out?.0))),
+    ("step", |view| either(view, |dpo| Some(dpo.step as f64), |rloo| Some(rloo.step as f64))),
     ("sft-loss", |view| Some(view.last_sft.as_ref()?.loss.0)),
     ("iteration", |view| Some(f64::from(view.iteration))),
     ("unparsed", |view| {

@@ -22,7 +22,8 @@ const LAW: &[(&str, &[&str])] = &[
     ("teacher", &["run", "text", "engine"]),
     ("tui", &["run", "text"]),
     ("model", &["text", "recipe"]),
-    ("train", &["run", "model"]),
+    // How hard an answer pushes by its reward is the method's arithmetic, which a rehearsal shows without a trainer.
+    ("train", &["run", "recipe", "model"]),
     ("llama_policy", &["run", "text", "recipe", "engine", "model", "train"]),
     // The embedded model is made where the world, which knows no tokens, meets the trainers, which know no tasks.
     ("forge", &["text", "recipe", "microworld", "embedded", "model", "train"]),

@@ -52,6 +52,7 @@ mod patience;
 mod pty;
 mod readme;
 mod rehearsal;
+mod rloo;
 mod score;
 mod screens_check;
 mod screens_gate;
@@ -80,6 +81,8 @@ mod train_kills;
 mod train_memory;
 #[cfg(feature = "llama")]
 mod train_reward;
+#[cfg(feature = "llama")]
+mod train_rloo;
 #[cfg(feature = "llama")]
 mod train_run;
 #[cfg(feature = "llama")]

@@ -1,6 +1,8 @@
 //! Presets: the paper's numbers, and those that fit the embedded world.
 
-use crate::engine::settings::{CandidateSettings, DpoSettings, EvalSettings, RewardSettings, Settings, SftSettings};
+use crate::engine::settings::{
+    CandidateSettings, DpoSettings, EvalSettings, RewardSettings, RlooSettings, Settings, SftSettings,
+};
 use crate::recipe::new_prompts::NewPromptSettings;
 use crate::recipe::prompts::TextSet;
 use crate::recipe::suspicion::SuspicionSettings;
@@ -61,6 +63,7 @@ impl Settings {
             held_out_share: 0.0,
             ..tiny.dpo
         };
+        tiny.rloo = RlooSettings::tiny();
         tiny.reward = RewardSettings::tiny();
         // What is measured in assets/README.md was measured so; labels that stay were not tried.
         tiny.ser.relabel = true;

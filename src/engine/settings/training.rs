@@ -1,4 +1,4 @@
-//! Settings of the two kinds of training: fine-tuning on answers and preference training on pairs.
+//! Settings of each kind of training: fine-tuning on answers, preference training on pairs, learning from rewards, reward models.
 //!
 //! They stand field by field, though many are the same: each kind has the paper's defaults of its own.
 
@@ -76,6 +76,8 @@ pub enum Learn {
     Dpo,
     /// Fine-tuning on the chosen answers alone.
     Positive,
+    /// REINFORCE with the rewards of all answers to a prompt (section `rloo`).
+    Rloo,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -91,6 +93,8 @@ pub enum Loss {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct DpoSettings {
+    /// What is learnt from: pairs (`dpo`), their chosen answers alone (`positive`), or the rewards of all answers (`rloo`, whose numbers
+    /// are those of the section `rloo`; of this one it takes kl_prompts and kl_every).
     pub learn: Learn,
     pub loss: Loss,
     pub beta: f64,
@@ -163,6 +167,65 @@ impl Default for DpoSettings {
             kl_every: 10,
             patience: 2,
         }
+    }
+}
+
+/// Learning from rewards (RLOO), where dpo.learn = "rloo": every candidate that has a score and whose prompt has a pair that passed the
+/// gate pushes by how much better it is than the mean of its prompt's others. The reference is the model that wrote them. There is no
+/// value model: half of PPO's memory, and one learning rate less. Defaults are TRL's, where it has one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct RlooSettings {
+    /// What a nat of log-prob away from the reference costs, in the unit in which rewards count.
+    pub beta: f64,
+    /// An answer whose probability has changed by this share in its good direction pushes no further; from 1 on this stops only those that
+    /// grow likelier, and 0 lets all push.
+    pub ratio_clip: f64,
+    /// Count rewards in units of the spread of all advantages of the iteration.
+    pub normalise: bool,
+    /// No reward counts more than this, up or down from its prompt's mean; 0 does not clip.
+    pub reward_clip: f64,
+    pub lr: f64,
+    pub lr_end: f64,
+    pub schedule: Schedule,
+    pub warmup: f64,
+    /// Prompts in a step, each with all of its answers.
+    pub batch: u32,
+    pub epochs: u32,
+    pub dropout: f64,
+    pub optimizer: Optimizer,
+    pub weight_decay: f64,
+    pub clip: f64,
+    pub max_tokens: u32,
+}
+
+impl Default for RlooSettings {
+    fn default() -> Self {
+        RlooSettings {
+            beta: 0.05,
+            ratio_clip: 0.2,
+            normalise: true,
+            reward_clip: 10.0,
+            lr: 1e-6,
+            lr_end: 1e-7,
+            schedule: Schedule::Linear,
+            warmup: 0.0,
+            batch: 16,
+            epochs: 1,
+            dropout: 0.0,
+            optimizer: Optimizer::Adamw,
+            weight_decay: 0.0,
+            clip: 1.0,
+            max_tokens: 2048,
+        }
+    }
+}
+
+impl RlooSettings {
+    /// For the embedded world, whose answers are short and few: the published clip lets them move hardly at all. The numbers were chosen on
+    /// one seed: see assets/README.md.
+    pub(super) fn tiny() -> RlooSettings {
+        RlooSettings { lr: 1e-3, lr_end: 1e-4, epochs: 3, ratio_clip: 3.0, max_tokens: 256, ..RlooSettings::default() }
     }
 }
 

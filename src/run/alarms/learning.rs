@@ -2,7 +2,8 @@
 
 use crate::run::alarms::{Finding, Lint, percent};
 use crate::run::curves::Signal;
-use crate::run::event::{DpoStep, Level, RewardMeasured};
+use crate::run::event::{DpoStep, Level, RewardMeasured, RlooStep};
+use crate::run::ids::Model;
 use crate::run::ids::Stage;
 
 /// Steps that a judgement about a trend looks at.
@@ -41,6 +42,14 @@ impl Lint<'_> {
                     self.spike(Signal::DpoLoss, step.loss.0, step.grad_norm.0, step.step);
                     self.start(&step);
                     self.overfit(&step);
+                }
+            }
+            Stage::Rloo => {
+                if let Some(step) = self.view.last_rloo.clone() {
+                    let named = step.not_applied.iter().map(ToString::to_string).collect();
+                    self.finite(step.is_finite(), step.loss.0, step.step, &step.model.to_string(), named);
+                    self.spike(Signal::RlooLoss, step.loss.0, step.grad_norm.0, step.step);
+                    self.rewarded(&step);
                 }
             }
             Stage::Reward => {
@@ -165,19 +174,19 @@ impl Lint<'_> {
         let window = format!("step {} of {} ({})", step.step, step.of, step.model);
         let advice = "Preference training goes too far: lower the learning rate, raise beta, or add the NLL term.";
         let early = step.step as f64 <= self.limits.early_share * step.of as f64;
-        if let Some(accuracy) = self.recent(step, Signal::RewardAccuracy)
+        if let Some(accuracy) = self.recent(step.model, Signal::RewardAccuracy)
             && early
             && accuracy > self.limits.early_accuracy
         {
             let says = format!("reward accuracy is {} after {} of {} steps", percent(accuracy), step.step, step.of);
             self.warn("overfit", accuracy, self.limits.early_accuracy, window.clone(), says, advice);
         }
-        if let Some(loss) = self.recent(step, Signal::DpoLoss).filter(|&loss| loss < self.limits.low_loss) {
+        if let Some(loss) = self.recent(step.model, Signal::DpoLoss).filter(|&loss| loss < self.limits.low_loss) {
             let says = format!("the DPO loss fell to {loss:.3}");
             self.warn("overfit", loss, self.limits.low_loss, window.clone(), says, advice);
         }
         let fall =
-            step.reference_chosen_per_token.0 - self.recent(step, Signal::LogpChosenPerToken).unwrap_or(f64::NAN);
+            step.reference_chosen_per_token.0 - self.recent(step.model, Signal::LogpChosenPerToken).unwrap_or(f64::NAN);
         if fall > self.limits.chosen_fall && step.margin.0 > 0.0 {
             let says = format!("chosen answers lost {fall:.2} nats per token while the margin grew");
             self.warn("overfit", fall, self.limits.chosen_fall, window.clone(), says, advice);
@@ -202,9 +211,37 @@ impl Lint<'_> {
         }
     }
 
+    /// Learning from rewards: where it starts, how far it goes, and whether there is anything to learn.
+    fn rewarded(&mut self, step: &RlooStep) {
+        let window = format!("step {} of {} ({})", step.step, step.of, step.model);
+        if step.step == 1 && step.kl.0 > self.limits.start {
+            let finding = Finding {
+                level: Level::Error,
+                value: step.kl.0,
+                threshold: 0.0,
+                window: window.clone(),
+                says: format!("the KL of the first step is {:.4}, not 0", step.kl.0),
+                advice: "Policy and reference differ before training: check dropout and the prompt mask.",
+                evidence: vec![format!("{}:1", step.model)],
+            };
+            self.raise("start", finding);
+        }
+        if let Some(kl) = self.recent(step.model, Signal::SampleKl).filter(|&kl| kl > self.limits.sample_kl) {
+            let says = format!("an answer's log-prob has moved by {kl:.1} nats of KL");
+            let advice = "The reward model may be exploited: raise rloo.beta, or lower rloo.lr or rloo.epochs.";
+            self.warn("reward-kl", kl, self.limits.sample_kl, window.clone(), says, advice);
+        }
+        let flat = self.recent(step.model, Signal::FlatPrompts).filter(|&flat| flat > self.limits.flat_prompts);
+        if let Some(flat) = flat {
+            let says = format!("{} of the prompts have answers of one and the same reward", percent(flat));
+            let advice = "They teach nothing: sample hotter, take more candidates, or use a judge with finer scores.";
+            self.warn("reward-flat", flat, self.limits.flat_prompts, window, says, advice);
+        }
+    }
+
     /// Mean over the last few steps, when there are enough.
-    fn recent(&self, step: &DpoStep, signal: Signal) -> Option<f64> {
-        let series = self.view.curves.get(step.model, signal)?;
+    fn recent(&self, model: Model, signal: Signal) -> Option<f64> {
+        let series = self.view.curves.get(model, signal)?;
         let means: Vec<f64> = series.spans().iter().rev().take(RECENT).filter_map(|span| span.mean()).collect();
         (means.len() == RECENT).then(|| means.iter().sum::<f64>() / RECENT as f64)
     }

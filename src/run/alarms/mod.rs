@@ -80,8 +80,12 @@ pub struct AlarmSettings {
     pub low_loss: f64,
     /// Fall of the chosen answers' log-prob per token below the reference's, in nats.
     pub chosen_fall: f64,
-    /// Distance of the first DPO loss from ln 2.
+    /// Distance of the first DPO loss from ln 2; where rewards are learnt from, of the first KL from 0.
     pub start: f64,
+    /// While rewards are learnt from: KL from the reference per answer, in nats; and the share of prompts whose answers all have the same
+    /// reward.
+    pub sample_kl: f64,
+    pub flat_prompts: f64,
 }
 
 impl Default for AlarmSettings {
@@ -126,6 +130,8 @@ impl Default for AlarmSettings {
             low_loss: 0.05,
             chosen_fall: 0.3,
             start: 0.02,
+            sample_kl: 10.0,
+            flat_prompts: 0.5,
         }
     }
 }
@@ -167,7 +173,9 @@ pub const RULES: &[(&str, Lamp, &str)] = &[
     ("nan", Lamp::Dpo, "a number of the optimiser is not finite"),
     ("spike", Lamp::Dpo, "loss or gradient jumps"),
     ("overfit", Lamp::Dpo, "preference training goes too far"),
-    ("start", Lamp::Dpo, "the first DPO loss is not ln 2"),
+    ("start", Lamp::Dpo, "the first DPO loss is not ln 2, or the first KL not 0"),
+    ("reward-kl", Lamp::Dpo, "learning from rewards goes far from the reference"),
+    ("reward-flat", Lamp::Dpo, "the answers to most prompts have the same reward"),
     ("teacher-changed", Lamp::System, "another model answers under the teacher's name"),
     ("teacher-overrun", Lamp::System, "calls cost more than was reserved for them"),
     ("sys-disk", Lamp::System, "little space is left on the disk"),

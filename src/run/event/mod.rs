@@ -11,6 +11,7 @@ mod check;
 mod learning;
 mod life;
 mod reward;
+mod samples;
 mod teacher;
 mod writing;
 
@@ -18,6 +19,7 @@ pub use check::*;
 pub use learning::*;
 pub use life::*;
 pub use reward::*;
+pub use samples::*;
 pub use teacher::*;
 pub use writing::*;
 
@@ -115,6 +117,8 @@ events! {
     "training_set_fixed" TrainingSetFixed,
     "reference_scored" ReferenceScored,
     "dpo_step" DpoStep <Box>,
+    "samples_scored" SamplesScored,
+    "rloo_step" RlooStep <Box>,
     "held_out_answered" HeldOutAnswered,
     "duelled" Duelled,
     "measured" Measured,

@@ -20,6 +20,7 @@ mod prompts;
 mod repeats;
 mod reward;
 mod round;
+mod samples;
 mod stages;
 mod teacher;
 
@@ -66,6 +67,7 @@ pub struct RunView {
     pub rollbacks: Vector<Arc<RolledBack>>,
     pub last_sft: Option<Arc<SftStep>>,
     pub last_dpo: Option<Arc<DpoStep>>,
+    pub last_rloo: Option<Arc<RlooStep>>,
     pub last_pair: Option<PromptId>,
     /// What was asked of a teacher, and what it cost.
     pub teacher: TeacherView,
@@ -220,6 +222,8 @@ impl RunView {
                 fits & self.with_pair(event.pair, |pair| pair.reference = Some((event.chosen.0, event.rejected.0)))
             }
             Event::DpoStep(event) => self.dpo_step(at, event),
+            Event::SamplesScored(event) => self.samples_scored(event),
+            Event::RlooStep(event) => self.rloo_step(at, event),
             Event::HeldOutAnswered(_) | Event::Duelled(_) => self.one_done(at),
             Event::Measured(event) => self.in_round(event.iteration, |round| {
                 for (name, value) in &event.values {

@@ -197,6 +197,7 @@ impl RunView {
         self.alarms = OrdMap::new();
         self.teacher.compared.retain(|compared| compared.iteration < kept);
         self.last_dpo = None;
+        self.last_rloo = None;
         self.last_pair = None;
         self.iteration = kept;
         self.config = Arc::new(event.config.clone());

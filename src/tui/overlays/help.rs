@@ -57,6 +57,10 @@ pub const GLOSSARY: &[(&str, &str)] = &[
     ("tie", "neither answer is better: the pair is dropped"),
     ("sent / taken", "a decision is a request; it is true once the engine has written it into the journal"),
     ("DPO", "direct preference optimisation: the step that learns from the pairs"),
+    (
+        "RLOO",
+        "REINFORCE leave-one-out: learns from the rewards of all answers, each against the mean of its prompt's others",
+    ),
     ("KL", "how far the model has moved from the one it started from"),
     ("unp", "share of judge's replies from which no score could be read"),
     ("EFT", "examples of judging, made from human rankings"),

@@ -45,8 +45,13 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App, other: &Source) {
         ])],
     );
     let [loss, margin] = charts.layout(&Layout::horizontal([Constraint::Fill(1); 2]));
-    curve(frame, loss, app, other, Signal::DpoLoss);
-    curve(frame, margin, app, other, Signal::RewardMargin);
+    let both = if app.view().learns_from_rewards() {
+        [Signal::RlooLoss, Signal::RewardGain]
+    } else {
+        [Signal::DpoLoss, Signal::RewardMargin]
+    };
+    curve(frame, loss, app, other, both[0]);
+    curve(frame, margin, app, other, both[1]);
     let [table, prompt] = below.layout(&Layout::horizontal([Constraint::Fill(1); 2]));
     differences(frame, table, app, other);
     same_prompt(frame, prompt, app, other);
@@ -63,7 +68,7 @@ fn curve(frame: &mut Frame, area: Rect, app: &App, other: &Source, signal: Signa
     let shown =
         |series: Option<&Series>| series.and_then(|series| value(series, look)).map_or("–".into(), |v| number(v, 3));
     let title = format!("{} {model}  A {}  B {}", signal.label(), shown(a), shown(b));
-    let inside = boxed(frame, area, app, &title, signal == Signal::DpoLoss);
+    let inside = boxed(frame, area, app, &title, matches!(signal, Signal::DpoLoss | Signal::RlooLoss));
     let mut curves: Vec<Curve> = Vec::new();
     curves.extend(a.map(|series| Curve { series, role: Role::Chosen, second: false }));
     curves.extend(b.map(|series| Curve { series, role: Role::Rejected, second: true }));

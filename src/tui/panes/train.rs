@@ -144,7 +144,11 @@ fn one(frame: &mut Frame, area: Rect, app: &App, model: Model, signal: Signal, f
     let inside = boxed(frame, area, app, &screen_title(area.width, &titles), focused);
     let mut curves = vec![Curve { series, role: Role::Chosen, second: false }];
     curves.extend(other.map(|series| Curve { series, role: Role::Rejected, second: true }));
-    let y = matches!(signal, Signal::RewardAccuracy | Signal::HeldOutAccuracy).then_some((0.0, 1.0));
+    let is_share = matches!(
+        signal,
+        Signal::RewardAccuracy | Signal::HeldOutAccuracy | Signal::FlatPrompts | Signal::ClippedAnswers
+    );
+    let y = is_share.then_some((0.0, 1.0));
     let guide = matches!(signal, Signal::DpoLoss | Signal::RewardLoss).then_some(std::f64::consts::LN_2);
     chart(frame, inside, &app.theme, &Chart { curves, x: range(app, model), y, guide }, look, app.zone);
 }

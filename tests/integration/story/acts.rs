@@ -9,7 +9,7 @@ use super::*;
 
 impl Teller {
     pub(super) fn opening(&mut self) {
-        let Plot { name, iterations, prompts, steps, seed, ser, .. } = self.plot.clone();
+        let Plot { name, iterations, prompts, steps, seed, ser, rloo, .. } = self.plot.clone();
         let prompts64 = u64::from(prompts);
         let mut plan = vec![
             Planned { iteration: 0, stage: Stage::Baseline, model: Model::Baseline, total: steps / 2 },
@@ -32,7 +32,7 @@ impl Teller {
                 (Stage::Judge, acting, prompts64 * 12),
                 (Stage::Pairs, acting, prompts64),
                 (Stage::Check, acting, 25),
-                (Stage::Dpo, made, steps),
+                (if rloo { Stage::Rloo } else { Stage::Dpo }, made, steps),
                 (Stage::Eval, made, 30),
             ] {
                 plan.push(Planned { iteration, stage, model, total });
@@ -42,7 +42,11 @@ impl Teller {
             recipe: if ser { "ser" } else { "self" }.into(),
             name: name.into(),
             program: "selfreward 0.1.0".into(),
-            config: serde_json::json!({"seed": seed, "dpo": {"beta": 0.1, "lr": 5e-6}, "judge": {"samples": 3}}),
+            config: if rloo {
+                serde_json::json!({"seed": seed, "dpo": {"learn": "rloo"}, "rloo": {"beta": 0.05, "lr": 5e-6}, "judge": {"samples": 3}})
+            } else {
+                serde_json::json!({"seed": seed, "dpo": {"beta": 0.1, "lr": 5e-6}, "judge": {"samples": 3}})
+            },
             config_hash: "0".repeat(64),
             seed,
             policy: "rehearsal".into(),
@@ -138,7 +142,7 @@ impl Teller {
         Ok(())
     }
 
-    fn checkpoint(&mut self, iteration: u32, stage: Stage, model: Model, step: u64) {
+    pub(super) fn checkpoint(&mut self, iteration: u32, stage: Stage, model: Model, step: u64) {
         let folder = format!("checkpoints/{model}");
         self.say(
             0.8,

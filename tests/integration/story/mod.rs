@@ -57,6 +57,8 @@ pub struct Plot {
     pub decided: bool,
     /// A reward model judges, and teaches itself.
     pub ser: bool,
+    /// The policy learns from the rewards of all answers.
+    pub rloo: bool,
 }
 
 impl Default for Plot {
@@ -71,6 +73,7 @@ impl Default for Plot {
             until: None,
             decided: true,
             ser: false,
+            rloo: false,
         }
     }
 }
@@ -98,6 +101,8 @@ pub fn shelf() -> Vec<(&'static str, Plot)> {
         ("labels", Plot { ser: true, until: Some((0, Stage::Check, 0.0)), ..plot() }),
         ("loops", Plot { ser: true, until: Some((0, Stage::Reward, 0.6)), ..plot() }),
         ("rewarded", Plot { ser: true, until: Some((1, Stage::Prompts, 0.5)), ..plot() }),
+        ("rloo", Plot { ser: true, rloo: true, until: Some((2, Stage::Rloo, 0.6)), ..plot() }),
+        ("rloo-gate", Plot { rloo: true, until: Some((1, Stage::Check, 0.0)), ..plot() }),
         ("hostile", Plot { illness: Illness::Hostile, until: Some((1, Stage::Check, 0.0)), ..plot() }),
     ]);
     shelf
@@ -260,7 +265,11 @@ impl Teller {
             self.judging(iteration)?;
             self.pairing(iteration)?;
             self.check(iteration)?;
-            self.dpo(iteration)?;
+            if self.plot.rloo {
+                self.rloo(iteration)?
+            } else {
+                self.dpo(iteration)?
+            }
             self.eval(iteration, Model::M(iteration + 1))?;
         }
         self.say(1.0, RunFinished { model: Model::M(self.plot.iterations + 1) });

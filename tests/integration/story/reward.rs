@@ -7,6 +7,48 @@ use selfreward::run::reasons::{Settled, SideOf, Sign, SignKind};
 use super::*;
 
 impl Teller {
+    /// The policy learns from the rewards of all answers.
+    pub(super) fn rloo(&mut self, iteration: u32) -> Told {
+        let (of, model) = (self.plot.steps, Model::M(iteration + 1));
+        self.begin(iteration, Stage::Rloo, model, of);
+        for step in 1..=of {
+            let share = (step - 1) as f64 / of as f64;
+            let noise = if step == 1 { 0.0 } else { 0.08 * self.noise() };
+            let watched = step.is_multiple_of(10);
+            self.say(
+                1.8,
+                RlooStep {
+                    iteration,
+                    model,
+                    step,
+                    of,
+                    loss: number(noise - 0.2 * share),
+                    reward: number(0.4 + noise),
+                    gain: number(0.7 * share + noise),
+                    kl: number((0.8 * share + noise * share).abs()),
+                    kl_held_out: watched.then(|| number(0.5 * share)),
+                    kl_held_out_n: watched.then_some(16),
+                    advantage_sd: number(1.0 + noise - 0.2 * share),
+                    flat: number(0.0),
+                    clipped: number(0.3 * share),
+                    reply_tokens: number(40.0 - 3.0 * share + noise),
+                    grad_norm: number(1.6 + noise.abs()),
+                    lr: number(5e-6 * (1.0 - 0.9 * share)),
+                    prompts: 16,
+                    samples: 64,
+                    tokens: 2600,
+                    not_applied: Vec::new(),
+                    tokens_per_s: Some(number(900.0 + 20.0 * noise)),
+                    memory_bytes: Some(880_000_000),
+                },
+            );
+            self.maybe_end(iteration, Stage::Rloo, step as f64 / of as f64)?;
+        }
+        self.finish(iteration, Stage::Rloo, model, of);
+        self.checkpoint(iteration, Stage::Rloo, model, of);
+        Ok(())
+    }
+
     /// Loops 0 to 3, of which the last has nothing to do.
     pub(super) fn reward_loops(&mut self) -> Told {
         for (number, right, own) in [(0, 0.71, 0), (1, 0.79, 412), (2, 0.66, 505)] {

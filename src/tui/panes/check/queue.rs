@@ -18,9 +18,9 @@ pub fn labels<'a>(app: &'a App, round: &Round) -> Option<&'a Labelled> {
     app.view().reward.labelled.last().filter(|_| round.iteration == 0)
 }
 
-/// Who learns from what the gate lets through, in a word: `R1`, or `DPO`.
+/// Who learns from what the gate lets through, in a word: `R1`, `DPO` or `RLOO`.
 pub fn learner(app: &App, round: &Round) -> String {
-    labels(app, round).map_or("DPO".to_string(), |labels| Model::Reward(labels.number).to_string())
+    labels(app, round).map_or(app.view().learner().to_string(), |labels| Model::Reward(labels.number).to_string())
 }
 
 /// The queue with the deferred pairs at its end.

@@ -108,16 +108,18 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App) {
         let labels = app.view().started.as_ref().is_some_and(|started| {
             started.plan.iter().any(|planned| planned.stage == Stage::Check && planned.iteration == 0)
         });
+        let learner = app.view().learner();
         let first = match app.view().iteration {
             0 if labels => {
                 "No spot check yet: the first one opens when the reward model R0 has labelled people's pairs, and before R1 learns from its \
                   labels."
+                    .to_string()
             }
-            0 => {
+            0 => format!(
                 "No spot check yet: iteration 0 learns from human data. The first one opens in iteration 1, after the pairs are chosen and \
-                  before DPO."
-            }
-            _ => "No spot check yet: it opens after the pairs are chosen and before DPO.",
+                  before {learner}."
+            ),
+            _ => format!("No spot check yet: it opens after the pairs are chosen and before {learner}."),
         };
         let text = format!("{first} {when}1 shows how far the run is, 3 shows all pairs.");
         return empty(frame, inside, app, &text);

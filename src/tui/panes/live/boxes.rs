@@ -21,10 +21,14 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App, pane: Pane, focused: bool)
     match pane {
         Pane::Loss => loss(frame, area, app, focused),
         Pane::Agreement => agreement(frame, area, app, focused),
-        Pane::Margin => curves(frame, area, app, focused, ("reward margin", &[Signal::RewardMargin]), Signal::GradNorm),
+        Pane::Margin => {
+            let of_rewards = Signal::RewardGain;
+            curves(frame, area, app, focused, ("reward margin", &[Signal::RewardMargin]), of_rewards, Signal::GradNorm);
+        }
         Pane::LogProbs => {
             let both = [Signal::LogpChosenPerToken, Signal::LogpRejectedPerToken];
-            curves(frame, area, app, focused, ("log-prob per token", &both), Signal::LearningRate);
+            let of_rewards = Signal::SampleKl;
+            curves(frame, area, app, focused, ("log-prob per token", &both), of_rewards, Signal::LearningRate);
         }
         Pane::Scores => scores(frame, area, app, focused),
         Pane::System => system(frame, area, app, focused),
@@ -39,6 +43,7 @@ fn learning(view: &RunView) -> Option<(Model, Signal)> {
     let last = view.stages.iter().rev().find(|span| span.stage.trains() && span.total > 0)?;
     let signal = match last.stage {
         Stage::Dpo => Signal::DpoLoss,
+        Stage::Rloo => Signal::RlooLoss,
         Stage::Reward => Signal::RewardLoss,
         _ => Signal::SftLoss,
     };
@@ -58,25 +63,32 @@ fn has(app: &App, model: Model, signal: Signal) -> bool {
     app.view().curves.get(model, signal).is_some()
 }
 
-/// Curves of preferences; while answers are learnt, which have none, one of the optimiser's instead.
+/// Curves of preferences; where rewards are learnt from, or answers, which have none of them, another one instead.
 fn curves(
     frame: &mut Frame,
     area: Rect,
     app: &App,
     focused: bool,
     (title, signals): (&str, &[Signal]),
+    of_rewards: Signal,
     of_answers: Signal,
 ) {
+    let alone = |signal: Signal, model: Model| format!("{} {model}", signal.label());
     match learning(app.view()) {
         Some((model, Signal::DpoLoss | Signal::RewardLoss)) if signals.iter().any(|&s| has(app, model, s)) => {
             one_chart(frame, area, app, focused, &format!("{title} {model}"), model, signals);
         }
+        Some((model, Signal::RlooLoss)) if has(app, model, of_rewards) => {
+            one_chart(frame, area, app, focused, &alone(of_rewards, model), model, &[of_rewards]);
+        }
         Some((model, Signal::SftLoss)) if has(app, model, of_answers) => {
-            one_chart(frame, area, app, focused, &format!("{} {model}", of_answers.label()), model, &[of_answers]);
+            one_chart(frame, area, app, focused, &alone(of_answers, model), model, &[of_answers]);
         }
         _ => {
+            let from_rewards = app.view().learns_from_rewards();
+            let title = if from_rewards { of_rewards.label() } else { title };
             let inside = boxed(frame, area, app, title, focused);
-            empty(frame, inside, app, "Begins with the first DPO step.");
+            empty(frame, inside, app, &format!("Begins with the first {} step.", app.view().learner()));
         }
     }
 }

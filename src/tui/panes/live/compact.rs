@@ -30,7 +30,7 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App) {
         ]));
         let loss = match span.stage {
             Stage::Baseline | Stage::Sft => view.curves.get(span.model, Signal::SftLoss),
-            _ => view.curves.iter().rev_find(|signal| signal == Signal::DpoLoss),
+            _ => view.curves.iter().rev_find(|signal| matches!(signal, Signal::DpoLoss | Signal::RlooLoss)),
         };
         if let Some(value) = loss.and_then(|series| crate::tui::chart::value(series, &app.train.look)) {
             all.push(Line::from(format!(" loss {}", number(value, 3))));

@@ -162,7 +162,7 @@ fn waiting(app: &App, gate: &GateView) -> String {
         }
         (Gate::Wait | Gate::Off, _) => {
             let who = app.view().reward.labelled.last().filter(|_| app.view().iteration == 0);
-            let who = who.map_or("DPO".to_string(), |labels| format!("R{}", labels.number));
+            let who = who.map_or(app.view().learner().to_string(), |labels| format!("R{}", labels.number));
             format!("4 opens the check; {who} waits for it")
         }
     }
@@ -215,7 +215,7 @@ fn is_known(view: &RunView, lamp: Lamp) -> bool {
         // Labels of a reward model are watched by their own lamp.
         Lamp::Ties | Lamp::Length => round.is_some_and(|round| round.pairs > 0 && round.iteration > 0),
         Lamp::Diversity => round.is_some_and(|round| !round.measured.is_empty()),
-        Lamp::Dpo => view.last_dpo.is_some(),
+        Lamp::Dpo => view.last_dpo.is_some() || view.last_rloo.is_some(),
         Lamp::Human => round.is_some_and(|round| round.check().decided > 0),
         Lamp::System => true,
     }
@@ -235,6 +235,7 @@ pub fn health(app: &App, width: usize) -> Line<'static> {
             None => ("·", Role::Dim),
         };
         let plain = if role == Role::Good || role == Role::Dim { Role::Dim } else { Role::Plain };
+        let name = if lamp == Lamp::Dpo && view.learns_from_rewards() { "rloo" } else { name };
         spans.push(Span::styled(format!(" {name} "), app.theme.style(plain)));
         spans.push(Span::styled(mark, app.theme.style(role)));
     }
