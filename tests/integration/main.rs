@@ -51,6 +51,7 @@ mod llama_text;
 mod patience;
 mod pty;
 mod readme;
+mod readme_runs;
 mod rehearsal;
 mod score;
 mod screens_check;
