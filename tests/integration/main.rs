@@ -13,6 +13,7 @@ mod cli_metrics;
 mod cli_requests;
 mod cli_settings;
 mod cli_story;
+mod cli_walk;
 mod cli_what_if;
 mod consistency;
 mod crash;
