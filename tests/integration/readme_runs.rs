@@ -34,8 +34,11 @@ enum Typed {
 }
 use Typed::*;
 
+/// A command, what happens, and the state to which a run then comes.
+type Rule = (&'static str, Typed, Option<(&'static str, &'static str)>);
+
 /// Every command of the README in its order; after some the run of this name has come to this state.
-const RULES: &[(&str, Typed, Option<(&str, &str)>)] = &[
+const RULES: &[Rule] = &[
     ("cargo run --release -- demo", Understood("a minute of training: tests/integration/whole.rs plays it"), None),
     (".ci/run", Elsewhere("it runs these tests", ".ci/run"), None),
     ("selfreward demo --collapse parse", Understood("a minute of training: tests/long/seeds.py measures it"), None),
