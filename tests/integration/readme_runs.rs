@@ -86,7 +86,7 @@ const RULES: &[Rule] = &[
         None,
     ),
     ("srun --signal=TERM@120 selfreward resume night --foreground --headless", Says(0, "run finished with M2"), None),
-    ("selfreward model inspect DIR", OfModel("", "llama"), None),
+    ("selfreward model inspect DIR", OfModel("", "its own chat template"), None),
     (
         "selfreward run --name mine --set model.base=DIR --set data.ift=ift.jsonl --set data.eft=eft.jsonl",
         Opens("mine"),

@@ -54,9 +54,9 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App) {
     let width = usize::from(inside.width);
     let wide = width >= 90;
     // Where there is no room for all, a name says more than a place.
-    let place = if width >= 70 { 18 } else { 0 };
-    let names = if wide { 28 } else { width.saturating_sub(33 + place).clamp(10, 30) };
-    let mut heading = left("   name", names + 3) + &left("state", 13) + &left("where", place) + &right("age", 8);
+    let wherever = if width >= 70 { 18 } else { 0 };
+    let names = if wide { 28 } else { width.saturating_sub(33 + wherever).clamp(10, 30) };
+    let mut heading = left("   name", names + 3) + &left("state", 13) + &left("where", wherever) + &right("age", 8);
     heading += &if wide { right("loss", 9) + &right("agrees", 11) + "  alerts" } else { "  alerts".into() };
     lines(frame, inside, [Line::from(Span::styled(fit(&heading, width), app.theme.style(Role::Dim)))]);
     let list = Rect { y: inside.y + 1.min(inside.height), height: inside.height.saturating_sub(2), ..inside };
@@ -82,7 +82,7 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App) {
             Span::styled(mark, app.theme.style(Role::Chosen)),
             Span::styled(left(&ends(&one_line(&run.folder.name()), names - 1), names), app.theme.style(body)),
             Span::styled(left(run.state, 13), app.theme.style(role)),
-            Span::raw(left(&stage, place)),
+            Span::raw(left(&stage, wherever)),
             Span::raw(tail),
             Span::styled(alerts, app.theme.style(if run.alerts > 0 { Role::Warn } else { Role::Dim })),
         ])
