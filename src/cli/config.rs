@@ -6,7 +6,6 @@ use anyhow::Result;
 use serde_json::{Map, Value, json};
 
 use crate::cli::arguments::{ConfigAction, ConfigArgs, ConfigShowArgs};
-use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::settings::{self, Gathered, Origin};
 use crate::engine::settings::Settings;
@@ -57,28 +56,7 @@ fn show(args: &ConfigShowArgs, output: &mut Output) -> Result<()> {
 
 fn check(args: &ConfigShowArgs, output: &mut Output) -> Result<()> {
     let gathered = settings::gather(&args.settings)?;
-    let data = &gathered.settings.data;
-    let files = [
-        ("data.ift", &data.ift),
-        ("data.eft", &data.eft),
-        ("data.eft_labelled", &data.eft_labelled),
-        ("data.eft_held_out", &data.eft_held_out),
-        ("data.instructions_held_out", &data.instructions_held_out),
-        ("data.judge_prompt", &data.judge_prompt),
-        ("data.duel_prompt", &data.duel_prompt),
-        ("data.write_prompt", &data.write_prompt),
-        ("model.base", &gathered.settings.model.base),
-        ("model.writer", &gathered.settings.model.writer),
-    ];
-    let missing: Vec<String> = files
-        .iter()
-        .filter_map(|(key, path)| Some((key, path.as_ref()?)))
-        .filter(|(_, path)| !std::path::Path::new(path).exists())
-        .map(|(key, path)| format!("{key}: there is nothing at {path}"))
-        .collect();
-    if !missing.is_empty() {
-        return Err(Failure::usage(missing.join("\n  ")));
-    }
+    settings::check_files(&gathered.settings)?;
     let changed = gathered.values().iter().filter(|(_, _, origin)| !matches!(origin, Origin::Preset(_))).count();
     if args.json {
         return output

@@ -35,7 +35,7 @@ pub fn demo(root: &Path, args: &DemoArgs, output: &mut Output) -> Result<()> {
     let gathered = settings::gather_from(&asked, None, &BTreeMap::new())?;
     let name = args.name.clone().unwrap_or_else(|| {
         let kind = args.collapse.map_or("demo".to_owned(), |collapse| format!("demo-{}", collapse.name()));
-        open::name_by_date(&kind)
+        open::name_by_date(root, &kind)
     });
     start::begin(root, &name, gathered.settings, &args.engine, false, output)
 }

@@ -76,15 +76,42 @@ pub fn report(error: &anyhow::Error) -> Option<String> {
     if is_reader_gone(error) {
         return None;
     }
-    let mut says = format!("selfreward: {error}\n");
+    let mut says = format!("selfreward: {}\n", plain(&error.to_string()));
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();
         // Some errors repeat their cause in their own words.
-        if !says.contains(&cause) {
-            says.push_str(&format!("  because: {cause}\n"));
+        if !says.contains(plain(&cause)) {
+            says.push_str(&format!("  because: {}\n", plain(&cause)));
         }
     }
+    if let Some(advice) = advice(error) {
+        says.push_str(&format!("  to do: {advice}\n"));
+    }
     Some(visible(&says).into_owned())
+}
+
+/// What to do about the system's own refusals, which say what is wrong and no more.
+fn advice(error: &anyhow::Error) -> Option<&'static str> {
+    use io::ErrorKind::*;
+    match error.chain().find_map(|cause| cause.downcast_ref::<io::Error>())?.kind() {
+        NotFound => Some("look at the path; one without a leading / begins in the folder you are in"),
+        PermissionDenied => Some("ask for the right to read or write there, or name another place"),
+        StorageFull | QuotaExceeded => Some("make room on that disk, or name a place on another one"),
+        ReadOnlyFilesystem => Some("name a place on a disk that can be written"),
+        IsADirectory => Some("name a file; this is a folder"),
+        NotADirectory => Some("name a folder; this, or a part of it, is a file"),
+        _ => None,
+    }
+}
+
+/// The system's words without its number for them.
+fn plain(cause: &str) -> &str {
+    match cause.rsplit_once(" (os error ") {
+        Some((words, number)) if number.strip_suffix(')').is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit())) => {
+            words
+        }
+        _ => cause,
+    }
 }
 
 fn is_reader_gone(error: &anyhow::Error) -> bool {

@@ -5,6 +5,7 @@
 
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 pub mod alerts;
@@ -54,7 +55,11 @@ pub fn main() -> ExitCode {
         Err(help) => {
             // Help and version go to stdout and are no failure; clap knows which is which.
             let code = u8::try_from(help.exit_code()).unwrap_or(failure::USAGE);
-            let _ = help.print();
+            match help.kind() {
+                // A number that cannot be read is answered by the standard library, in a programmer's words.
+                ErrorKind::ValueValidation => output.failure(&arguments::numbers::in_plain_words(&help.to_string())),
+                _ => _ = help.print(),
+            }
             return ExitCode::from(code);
         }
     };

@@ -26,8 +26,10 @@ const DAMAGE_SHOWN: usize = 5;
 
 /// Where runs are: as asked, else `./runs`, else the user's data folder.
 pub fn root(asked: Option<&Path>) -> Result<PathBuf> {
-    if let Some(asked) = asked {
-        return Ok(asked.to_path_buf());
+    // An empty variable is one that a script has not filled: as good as none.
+    let named = || std::env::var_os("SELFREWARD_RUNS").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    if let Some(asked) = asked.map(Path::to_path_buf).or_else(named) {
+        return Ok(asked);
     }
     let here = PathBuf::from("runs");
     // In a checkout the folder may not be there yet; its place is known all the same.
@@ -63,14 +65,33 @@ pub fn find(root: &Path, name: &str) -> Result<RunFolder> {
     {
         return Ok(found);
     }
-    let known: Vec<String> = folder::list(root).unwrap_or_default().iter().map(RunFolder::name).collect();
+    let listed = folder::list(root).with_context(|| format!("listing the runs in {}", root.display()))?;
+    let known: Vec<String> = listed.iter().map(RunFolder::name).collect();
+    if let Some(why) = no_run_at(name) {
+        return Err(Failure::NoSuchRun(why).into());
+    }
     let hint = match nearest(name, known.iter().map(String::as_str).chain(EXAMPLES)) {
         Some(near) if near != name => format!("; did you mean `{near}`?"),
+        _ if EXAMPLES.contains(&name) => {
+            "; it lies in `runs` of the program's source: go there, or give the path of its folder".into()
+        }
         _ if known.is_empty() => "; there are no runs yet: start one with `selfreward run`".into(),
         _ => "; `selfreward ls` lists them".into(),
     };
     let place = if name.contains('/') { "here".to_string() } else { format!("in {}", root.display()) };
     Err(Failure::NoSuchRun(format!("there is no run `{name}` {place}{hint}")).into())
+}
+
+/// What stands at a path that was given as a run and is none.
+fn no_run_at(name: &str) -> Option<String> {
+    let path = Path::new(name);
+    match name.contains('/') && path.exists() {
+        true if path.is_dir() => {
+            Some(format!("`{name}` is a folder without a journal, so no run; `selfreward ls` lists runs"))
+        }
+        true => Some(format!("`{name}` is a file; a run is a folder, and `selfreward ls` lists them")),
+        false => None,
+    }
 }
 
 /// Where a run that comes with the program can lie: in a checkout around here, or near the installed program.
@@ -191,10 +212,13 @@ impl Opened {
     }
 }
 
-/// A name for a run that nobody has named.
-pub fn name_by_date(kind: &str) -> String {
+/// A name for a run that nobody has named. Two of them may begin in one second.
+pub fn name_by_date(root: &Path, kind: &str) -> String {
     // `2026-11-21T14:02:11` without what a name may not hold.
-    format!("{kind}-{}", now().to_string()[..19].replace(['T', ':'], "-"))
+    let name = format!("{kind}-{}", now().to_string()[..19].replace(['T', ':'], "-"));
+    let free = |name: &String| !root.join(name).exists();
+    let others = (2..100).map(|number| format!("{name}-{number}"));
+    std::iter::once(name.clone()).chain(others).find(free).unwrap_or(name)
 }
 
 /// The present moment. Commands may read the clock; what they read of a run must not.

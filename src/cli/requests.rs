@@ -18,6 +18,7 @@ use crate::run::event::{Event, VetoReason};
 use crate::run::folder::host_name;
 use crate::run::ids::{PromptId, RequestId};
 use crate::run::journal::{Found, Tail};
+use crate::run::view::State;
 use crate::text::nearest::nearest;
 
 /// How often the journal is looked at while an answer is awaited.
@@ -205,6 +206,11 @@ pub fn person() -> String {
 /// Writes the request, and waits for the engine's answer where an engine lives.
 fn send(opened: Opened, command: Command, wait: f64, as_json: bool, output: &mut Output) -> Result<()> {
     let name = opened.name();
+    // Nobody will ever read a request there, so it must not seem to wait.
+    anyhow::ensure!(
+        opened.holder.is_some() || opened.view.state != State::Finished,
+        "the run {name} is finished and takes no more requests; look at it with `selfreward replay {name}`"
+    );
     let path = opened.folder.path().to_path_buf();
     let person = person();
     let cannot = || format!("writing a request for {name}: its folder {} cannot be written", path.display());

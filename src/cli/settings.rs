@@ -69,6 +69,13 @@ pub fn places() -> Vec<PathBuf> {
     std::iter::once(PathBuf::from(FILE)).chain(user).collect()
 }
 
+/// The variable that was meant where one underscore stands between section and setting.
+fn meant(variable: &str) -> Option<String> {
+    let name = variable.strip_prefix(PREFIX)?.to_lowercase();
+    let (key, _) = overrides::keys().into_iter().find(|(key, _)| key.replace('.', "_") == name)?;
+    Some(format!("{PREFIX}{}", key.replace('.', "__").to_uppercase()))
+}
+
 /// Gathers the settings of this process.
 pub fn gather(args: &SettingArgs) -> Result<Gathered> {
     let file = match &args.config {
@@ -82,7 +89,8 @@ pub fn gather(args: &SettingArgs) -> Result<Gathered> {
         None => None,
     };
     let environment: BTreeMap<String, String> =
-        std::env::vars().filter(|(name, _)| name.starts_with(PREFIX) && name.contains("__")).collect();
+        std::env::vars().filter(|(name, _)| name.contains("__") || meant(name).is_some()).collect();
+    let environment = environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
     gather_from(args, file.as_deref().zip(text.as_deref()), &environment)
 }
 
@@ -116,6 +124,10 @@ fn layer(
         layers.file(path, text);
     }
     for (variable, value) in environment {
+        if let Some(meant) = meant(variable) {
+            layers.wrong.push(format!("{variable}: a section ends in two underscores; write {meant}"));
+            continue;
+        }
         let key = variable.trim_start_matches(PREFIX).replace("__", ".").to_lowercase();
         layers.assign(&format!("{key}={value}"), Origin::Environment(variable.clone()));
     }
@@ -188,6 +200,45 @@ fn meaningless(settings: &Settings) -> Vec<String> {
         format!("model.device: write auto, cpu, cuda or cuda:1, not `{device}`"),
     );
     wrong
+}
+
+/// Files and folders that settings name must be there, readable, and of the right kind: better known before a run has a folder.
+pub fn check_files(settings: &Settings) -> Result<()> {
+    let data = &settings.data;
+    let files = [
+        ("data.ift", &data.ift),
+        ("data.eft", &data.eft),
+        ("data.eft_labelled", &data.eft_labelled),
+        ("data.eft_held_out", &data.eft_held_out),
+        ("data.pairs", &data.pairs),
+        ("data.instructions_held_out", &data.instructions_held_out),
+        ("data.judge_prompt", &data.judge_prompt),
+        ("data.duel_prompt", &data.duel_prompt),
+        ("data.write_prompt", &data.write_prompt),
+    ];
+    let folders = [("model.base", &settings.model.base), ("model.writer", &settings.model.writer)];
+    let files = files.into_iter().filter_map(|(key, path)| Some((key, path.as_ref()?, false)));
+    let folders = folders.into_iter().filter_map(|(key, path)| Some((key, path.as_ref()?, true)));
+    let wrong: Vec<String> = files
+        .chain(folders)
+        .filter_map(|(key, path, folder)| Some(format!("{key}: {}", wrong_at(Path::new(path), folder)?)))
+        .collect();
+    if wrong.is_empty() { Ok(()) } else { Err(Failure::usage(wrong.join("\n  "))) }
+}
+
+fn wrong_at(path: &Path, folder: bool) -> Option<String> {
+    let at = path.display();
+    // Opening asks for the right to read as well.
+    match std::fs::File::open(path).and_then(|file| file.metadata()) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(format!("there is nothing at {at}")),
+        Err(error) => Some(format!("{at} cannot be read ({})", error.kind())),
+        Ok(found) if folder && !found.is_dir() => Some(format!("{at} is a file; a model is a Hugging Face folder")),
+        Ok(_) if folder && !path.join("config.json").exists() => {
+            Some(format!("{at} holds no config.json; a model is a Hugging Face folder"))
+        }
+        Ok(found) if !folder && found.is_dir() => Some(format!("{at} is a folder; name the file inside it")),
+        Ok(_) => None,
+    }
 }
 
 struct Layers {

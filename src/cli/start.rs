@@ -40,7 +40,7 @@ const FIRST_LINE: Duration = Duration::from_secs(60);
 /// Begins a new run.
 pub fn run(root: &Path, args: &RunArgs, output: &mut Output) -> Result<()> {
     let settings = settings::gather(&args.settings)?.settings;
-    let name = args.name.clone().unwrap_or_else(|| open::name_by_date(settings.run.policy.name()));
+    let name = args.name.clone().unwrap_or_else(|| open::name_by_date(root, settings.run.policy.name()));
     begin(root, &name, settings, &args.engine, args.yes, output)
 }
 
@@ -55,6 +55,7 @@ pub fn begin(
 ) -> Result<()> {
     crate::run::folder::check_name(name).map_err(Failure::usage)?;
     // What cannot be read is better known before there is a folder.
+    settings::check_files(&settings)?;
     let materials = Materials::read(&settings)?;
     for remark in &materials.remarks {
         output.remark(remark);

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
 use crate::cli::arguments::{ListArgs, StatusArgs};
@@ -228,7 +228,7 @@ fn lines(opened: &Opened) -> Result<Vec<String>> {
         && let Some(run) = estimate.run
     {
         let stage = estimate.stage.map_or(String::new(), |stage| format!(", this stage {}", range(stage)));
-        lines.push(format!("about {} to go{stage}", range(run)));
+        lines.push(format!("{} to go{stage}", range(run)));
     }
     if view.recipe() != "self" {
         lines.push(format!("recipe {}", view.recipe()));
@@ -253,8 +253,8 @@ fn lines(opened: &Opened) -> Result<Vec<String>> {
 }
 
 fn range(estimate: Estimate) -> String {
-    let about = if estimate.rough { "roughly " } else { "" };
-    format!("{about}{} to {}", duration(estimate.low), duration(estimate.high))
+    let about = if estimate.rough { "roughly" } else { "about" };
+    format!("{about} {} to {}", duration(estimate.low), duration(estimate.high))
 }
 
 /// Models beside each other, with intervals and counts.
@@ -301,7 +301,7 @@ pub fn ls(root: &Path, args: &ListArgs, output: &mut Output) -> Result<()> {
     let mut table =
         Table::new(["name", "state", "iteration", "stage", "models", "pairs", "decisions", "alarms", "last"]);
     let mut runs = Vec::new();
-    for folder in folder::list(root)? {
+    for folder in folder::list(root).with_context(|| format!("listing the runs in {}", root.display()))? {
         let name = folder.name();
         // One run that cannot be read must not hide the others.
         let opened = match open::read(folder) {

@@ -47,6 +47,7 @@ pub fn create(root: &Path, name: &str, settings: &Settings) -> Result<RunFolder>
     })?;
     let path = folder.run_json();
     std::fs::write(&path, serde_json::to_vec_pretty(settings)?)
+        .inspect_err(|_| folder.forget())
         .with_context(|| format!("writing {}", path.display()))?;
     Ok(folder)
 }

@@ -71,7 +71,7 @@ pub fn unknown(key: &str, known: &[(String, Value)]) -> String {
         whole.min(edits(last, name.rsplit('.').next().unwrap_or(name)) + 1)
     };
     let nearest = known.iter().min_by_key(|(name, _)| distance(name));
-    match nearest.filter(|(name, _)| distance(name) <= key.len().div_ceil(2)) {
+    match nearest.filter(|(name, _)| distance(name) <= (key.len() / 3).max(1)) {
         Some((name, _)) => format!("there is no setting `{key}`; did you mean `{name}`?"),
         None => format!("there is no setting `{key}`; `selfreward config schema` lists them all"),
     }

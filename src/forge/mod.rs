@@ -71,6 +71,9 @@ pub enum Progress {
 /// Makes everything in a new folder.
 pub fn forge(settings: &ForgeSettings, out: &Path, tell: &mut dyn FnMut(Progress)) -> Result<()> {
     ensure!(!out.try_exists()?, "{} exists already; name a folder that does not", out.display());
+    // An hour of work must not end before a folder that cannot be made.
+    let made = std::fs::create_dir_all(out).and_then(|()| std::fs::remove_dir(out));
+    made.with_context(|| format!("making the folder {}", out.display()))?;
     let world = World::new(settings.seed);
     let base = base::pretrain(settings, &world, tell).context("making the base model")?;
     base.save(out)?;

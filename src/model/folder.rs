@@ -20,6 +20,7 @@ const MAX_CONFIG_BYTES: u64 = 1 << 20;
 const MAX_INDEX_BYTES: u64 = 16 << 20;
 const MAX_TOKENIZER_BYTES: u64 = 64 << 20;
 const MAX_SHARDS: usize = 1_000;
+const WHAT_IT_IS: &str = "a model is a Hugging Face folder with config.json, tokenizer.json and model.safetensors";
 
 /// The files beside the weights that a tokenizer may consist of; all are carried over when a model is saved.
 const TOKENIZER_FILES: [&str; 6] = [
@@ -57,7 +58,11 @@ impl Folder {
     }
 
     fn open_checked(path: &Path) -> Result<Folder> {
-        let config = read_json(&path.join("config.json"), MAX_CONFIG_BYTES)?;
+        let found = fs::metadata(path).context(WHAT_IT_IS)?;
+        ensure!(found.is_dir(), "it is a file; {WHAT_IT_IS}");
+        let config = path.join("config.json");
+        ensure!(config.try_exists().unwrap_or(true), "it holds no config.json; {WHAT_IT_IS}");
+        let config = read_json(&config, MAX_CONFIG_BYTES)?;
         let generation = read_json_if_present(&path.join("generation_config.json"), MAX_CONFIG_BYTES)?;
         let shape = Shape::from_json(&config, generation.as_ref()).context("config.json")?;
         let (files, claimed) = open_files(path)?;

@@ -234,7 +234,9 @@ fn term(word: &str, at: usize) -> Result<Term, Fault> {
     }
     if !matches!(name, "reason" | "sign" | "by") {
         let names = NUMBERS.iter().map(|(name, _)| *name).chain(["reason", "sign", "by"]);
-        return fault(0, format!("`{name}` is nothing that a pair has{}", did_you_mean(name, names)));
+        let all = || format!("; there are {}", names.clone().collect::<Vec<_>>().join(", "));
+        let hint = Some(did_you_mean(name, names.clone())).filter(|hint| !hint.is_empty()).unwrap_or_else(all);
+        return fault(0, format!("`{name}` is nothing that a pair has{hint}"));
     }
     if !matches!(sign, ":" | "=") {
         return fault(name.len(), format!("`{name}` is not compared; write {name}:{value}"));

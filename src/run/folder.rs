@@ -54,15 +54,28 @@ impl RunFolder {
     pub fn create(root: &Path, name: &str) -> io::Result<RunFolder> {
         use std::os::unix::fs::DirBuilderExt;
         check_name(name).map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?;
+        if root.is_file() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
         std::fs::create_dir_all(root)?;
         let path = root.join(name);
         std::fs::DirBuilder::new().mode(0o700).create(&path)?;
-        for part in ["control", "checkpoints", "data"] {
-            std::fs::create_dir(path.join(part))?;
-        }
-        sync_folder(&path)?;
-        sync_folder(root)?;
-        Ok(RunFolder { path })
+        let fill = || {
+            for part in ["control", "checkpoints", "data"] {
+                std::fs::create_dir(path.join(part))?;
+            }
+            sync_folder(&path)?;
+            sync_folder(root)
+        };
+        let folder = RunFolder { path: path.clone() };
+        fill().inspect_err(|_| folder.forget())?;
+        Ok(folder)
+    }
+
+    /// Takes back a folder in which nothing has begun: half of one would hold its name for ever.
+    pub fn forget(&self) {
+        // What cannot be removed is left: the caller tells what went wrong before.
+        let _ = std::fs::remove_dir_all(&self.path);
     }
 
     pub fn path(&self) -> &Path {
@@ -73,8 +86,12 @@ impl RunFolder {
         self.path.file_name().map_or_else(|| "run".into(), |name| name.to_string_lossy().into_owned())
     }
 
+    /// Whether a journal lies here. One that may not be looked at counts: reading it then says why it cannot be read.
     pub fn has_journal(&self) -> bool {
-        self.path.join(segment_name(1)).is_file()
+        match self.path.join(segment_name(1)).metadata() {
+            Ok(found) => found.is_file(),
+            Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+        }
     }
 
     pub fn checkpoints(&self) -> PathBuf {

@@ -72,12 +72,12 @@ pub fn doctor(around: &Surroundings, settings: &Settings, root: &Path) -> Vec<Fi
     found.push(Finding {
         name: "runs",
         good: around.writable,
-        says: format!("{}{}", root.display(), if around.writable { "" } else { " can not be written" }),
+        says: format!("{}{}", root.display(), if around.writable { "" } else { " cannot be written" }),
         advice: (!around.writable).then(|| "choose another folder, or ask for the right to write there".into()),
     });
     if let Some(free) = around.disk_free {
         let good = free >= LITTLE;
-        let advice = (!good).then(|| "remove old checkpoints: a run pauses when it can not write".into());
+        let advice = (!good).then(|| "remove old checkpoints: a run pauses when it cannot write".into());
         found.push(Finding { name: "disk", good, says: format!("{} free", bytes(free)), advice });
     }
     found

@@ -159,7 +159,7 @@ pub fn tell(event: &Event) -> (Weight, String) {
             (Notable, format!("{what}, {}", bytes(e.bytes)))
         }
         Event::CheckpointDamaged(e) => {
-            (Warning, format!("{} can not be used: {}", one_line(&e.folder), one_line(&e.why)))
+            (Warning, format!("{} cannot be used: {}", one_line(&e.folder), one_line(&e.why)))
         }
         Event::CheckpointChosen(e) => (Notable, format!("{} is its step {}, by {}", e.model, e.step, one_line(&e.by))),
         Event::StepsAbandoned(e) => (Warning, format!("{} goes on from step {}", e.model, e.after)),
@@ -179,7 +179,7 @@ pub fn tell(event: &Event) -> (Weight, String) {
             let why = match &e.why {
                 PauseReason::Asked => e.by.as_ref().map_or("asked".into(), |by| format!("{} asked", one_line(by))),
                 PauseReason::Alarm { id } => format!("alert {}", one_line(id)),
-                PauseReason::Storage { error } => format!("can not write: {}", one_line(error)),
+                PauseReason::Storage { error } => format!("cannot write: {}", one_line(error)),
                 PauseReason::Teacher { error } => format!("the teacher: {}", one_line(error)),
             };
             (Warning, format!("paused: {why}"))

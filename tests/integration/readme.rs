@@ -1,4 +1,4 @@
-//! The README, as a reader would type it: every command in it is one that the program understands.
+//! Every command of the pages that people read is one that the program understands. `readme_runs.rs` types those of the README.
 
 use clap::Parser;
 use selfreward::cli::arguments::Arguments;
@@ -9,12 +9,17 @@ const OF_THE_MODEL: [&str; 6] = ["generate", "logprobs", "bench", "model", "trai
 /// Every command of a page: lines of its shell blocks (with `\` at the end a line goes on), and words between backquotes.
 fn commands(page: &str) -> Vec<String> {
     let mut found = Vec::new();
-    let mut block = false;
+    // Whether a block is open, and whether it holds commands.
+    let (mut block, mut shell) = (false, false);
     let mut open = String::new();
     for line in page.lines() {
         if line.starts_with("```") {
             block = !block;
+            shell = ["```", "```sh"].contains(&line);
         } else if block {
+            if !shell {
+                continue;
+            }
             let line = line.split(" # ").next().unwrap_or_default().trim_end();
             open.push_str(line.strip_suffix('\\').unwrap_or(line));
             if !line.ends_with('\\') {

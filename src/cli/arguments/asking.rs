@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
+use crate::cli::arguments::numbers::amount;
 use crate::run::ids::{Model, PromptId, Seq};
 
 /// What all requests have in common.
@@ -10,7 +11,7 @@ pub struct RequestArgs {
     /// Name or folder of the run
     pub run: String,
     /// Seconds to wait for the engine's answer
-    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = amount, allow_negative_numbers = true)]
     pub wait: f64,
     /// Print JSON
     #[arg(long)]
@@ -50,13 +51,13 @@ pub struct SpendArgs {
     #[command(flatten)]
     pub request: RequestArgs,
     /// The most calls to the teacher; 0 sets no limit
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub calls: Option<u64>,
     /// The most tokens, sent and answered together; 0 sets no limit
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub tokens: Option<u64>,
     /// The most money, in the currency of the prices; 0 sets no limit
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", value_parser = amount, allow_negative_numbers = true)]
     pub cost: Option<f64>,
 }
 
@@ -101,8 +102,10 @@ pub struct ScoreArgs {
     /// The pair, for example 2:17
     pub pair: PromptId,
     /// The candidate, counted from 0
+    #[arg(allow_negative_numbers = true)]
     pub candidate: u32,
     /// Its mean score, 0 to 5
+    #[arg(allow_negative_numbers = true)]
     pub score: f64,
     /// A remark that stays with the decision
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]

@@ -112,6 +112,7 @@ pub enum Format {
 }
 
 #[derive(Debug, Args)]
+#[command(override_usage = "selfreward metrics --scores FILE --reference FILE\n       selfreward metrics RUN --judges")]
 pub struct MetricsArgs {
     /// A run, for --judges
     #[arg(requires = "judges")]

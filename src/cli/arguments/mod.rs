@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 mod asking;
 mod looking;
+pub(super) mod numbers;
 mod starting;
 #[cfg(feature = "llama")]
 mod training;
@@ -48,8 +49,7 @@ Usage: selfreward [--runs DIR] COMMAND …
   take out  export, metrics, what-if
 ",
     model_line!(),
-    "\
-  set up    config, doctor, man, completions
+    "  set up    config, doctor, man, completions
 
 `selfreward COMMAND --help` tells more about one of them.
 
@@ -63,7 +63,7 @@ Exit codes: 0 well, 1 error, 2 usage, 3 alarm (--fail-on), 4 no such run
 #[command(name = "selfreward", version, help_template = HELP, disable_help_subcommand = true, max_term_width = 100)]
 pub struct Arguments {
     /// The folder of all runs [env: SELFREWARD_RUNS]
-    #[arg(long, global = true, value_name = "DIR", env = "SELFREWARD_RUNS", hide_env = true, display_order = 900)]
+    #[arg(long, global = true, value_name = "DIR", display_order = 900)]
     pub runs: Option<PathBuf>,
     #[command(subcommand)]
     pub command: Command,

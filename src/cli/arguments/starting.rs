@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::cli::arguments::ListArgs;
+use crate::cli::arguments::numbers::{amount, factor};
 use crate::engine::collapse::Collapse;
 use crate::engine::settings::PolicyKind;
 use crate::engine::teaching::settings::Recipe;
@@ -22,15 +23,15 @@ pub struct SettingArgs {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// The root seed
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// Iterations of self-rewarding: 2 ends at M3
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub iterations: Option<u32>,
     /// Who plays the model: llama, or rehearsal (scripted)
     #[arg(long, value_name = "NAME")]
     pub policy: Option<PolicyName>,
-    /// Pairs by self, teacher-reward or teacher-demo
+    /// Pairs by self, ser, teacher-reward or teacher-demo
     #[arg(long, value_name = "NAME")]
     pub recipe: Option<RecipeName>,
     /// Before training: off, wait or deadline:DURATION
@@ -125,7 +126,7 @@ pub struct DemoArgs {
     #[arg(long, value_name = "HOW")]
     pub collapse: Option<Collapse>,
     /// The root seed
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// One setting, for example dpo.beta=0.2; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -141,7 +142,7 @@ pub struct ResumeArgs {
     #[command(flatten)]
     pub engine: EngineArgs,
     /// Seconds to wait for a living engine's answer
-    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = amount, allow_negative_numbers = true)]
     pub wait: f64,
     /// Answer as JSON
     #[arg(long)]
@@ -247,10 +248,10 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "PLACE")]
     pub at: Option<String>,
     /// So many times as fast as it happened
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = factor, allow_negative_numbers = true)]
     pub speed: Option<f64>,
     /// No silence is longer than this
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = amount, allow_negative_numbers = true)]
     pub idle_cap: Option<f64>,
     /// Stop playing at these: veto, alert, stage, nan
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]

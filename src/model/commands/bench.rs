@@ -36,10 +36,10 @@ pub struct BenchArgs {
     #[command(flatten)]
     pub machine: Machine,
     /// Batch sizes of decoding
-    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [1, 16, 64])]
+    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [1, 16, 64], value_parser = at_least_one)]
     pub batch: Vec<usize>,
     /// Runs of each; the median is told
-    #[arg(long, default_value_t = 5, value_name = "N")]
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = at_least_one)]
     pub repeats: usize,
     /// Leave the optimiser's steps out
     #[arg(long, hide_short_help = true)]
@@ -47,6 +47,10 @@ pub struct BenchArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|&number| number > 0).ok_or_else(|| "write a whole number, 1 or more".into())
 }
 
 #[derive(Debug, Serialize)]

@@ -92,7 +92,7 @@ pub fn generate(args: &GenerateArgs, out: &mut (impl Write + Send), live: bool, 
     let Opened { mut sampler, tokenizer, .. } = args.opening.open()?;
     let rows = match (&args.prompt, &args.input) {
         (Some(prompt), _) => vec![Row::Prompt { prompt: prompt.clone() }],
-        (None, Some(path)) => read_rows(path)?,
+        (None, Some(path)) => read_rows(path, "{prompt} or {messages}")?,
         (None, None) => Vec::new(),
     };
     let mut eos = sampler.shape().eos.clone();

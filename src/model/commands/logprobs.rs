@@ -52,7 +52,7 @@ struct Line<'a> {
 
 pub fn logprobs(args: &LogprobsArgs, out: &mut impl Write, cancel: &AtomicBool) -> Result<()> {
     let Opened { mut sampler, tokenizer, .. } = args.opening.open()?;
-    let rows: Vec<Row> = read_rows(&args.input)?;
+    let rows: Vec<Row> = read_rows(&args.input, "{prompt, response} or {text}")?;
     let mut texts = Vec::with_capacity(rows.len());
     for (index, row) in rows.iter().enumerate() {
         texts.push(scored(args, &tokenizer, row).with_context(|| format!("row {index}"))?);

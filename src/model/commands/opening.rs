@@ -88,22 +88,37 @@ impl Machine {
     }
 }
 
-/// Reads rows of JSON lines from a file, or from standard input for `-`. An error names the line.
-pub fn read_rows<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
-    let reader: Box<dyn BufRead> = if path == Path::new("-") {
-        Box::new(std::io::stdin().lock())
+/// Reads rows of JSON lines from a file, or from standard input for `-`. An error names the line and what a row may be.
+pub fn read_rows<T: DeserializeOwned>(path: &Path, wanted: &str) -> Result<Vec<T>> {
+    let (reader, name): (Box<dyn BufRead>, String) = if path == Path::new("-") {
+        (Box::new(std::io::stdin().lock()), "standard input".into())
     } else {
+        ensure!(
+            !path.is_dir(),
+            "{} is a folder, where a file of rows was expected; name the file inside it",
+            path.display()
+        );
         let file = std::fs::File::open(path).with_context(|| format!("could not open {}", path.display()))?;
-        Box::new(std::io::BufReader::new(file))
+        (Box::new(std::io::BufReader::new(file)), path.display().to_string())
     };
     let mut rows = Vec::new();
     for (index, line) in reader.lines().enumerate() {
-        let place = || format!("{}, line {}", path.display(), index + 1);
-        let line = line.with_context(place)?;
+        let place = || format!("{name}, line {}", index + 1);
+        let line = match line {
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                bail!("{} is not UTF-8: wanted are JSON lines of {wanted}", place())
+            }
+            line => line.with_context(place)?,
+        };
         ensure!(line.len() <= MAX_LINE_BYTES, "{} is longer than {MAX_LINE_BYTES} bytes", place());
         if !line.trim().is_empty() {
-            rows.push(serde_json::from_str(&line).with_context(place)?);
+            let row = serde_json::from_str(&line).map_err(|error| match error.is_data() {
+                true => anyhow::anyhow!("{} has not the members of {wanted}", place()),
+                false => anyhow::anyhow!("{} is no JSON ({error}): wanted are JSON lines of {wanted}", place()),
+            });
+            rows.push(row?);
         }
     }
+    ensure!(!rows.is_empty(), "{name} holds no rows: wanted are JSON lines of {wanted}");
     Ok(rows)
 }

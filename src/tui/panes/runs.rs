@@ -53,8 +53,10 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App) {
     let selected = app.runs.cursor.at(rows.len());
     let width = usize::from(inside.width);
     let wide = width >= 90;
-    let names = if wide { 28 } else { width.saturating_sub(53).clamp(10, 28) };
-    let mut heading = left("   name", names + 3) + &left("state", 13) + &left("where", 18) + &right("age", 8);
+    // Where there is no room for all, a name says more than a place.
+    let wherever = if width >= 70 { 18 } else { 0 };
+    let names = if wide { 28 } else { width.saturating_sub(33 + wherever).clamp(10, 30) };
+    let mut heading = left("   name", names + 3) + &left("state", 13) + &left("where", wherever) + &right("age", 8);
     heading += &if wide { right("loss", 9) + &right("agrees", 11) + "  alerts" } else { "  alerts".into() };
     lines(frame, inside, [Line::from(Span::styled(fit(&heading, width), app.theme.style(Role::Dim)))]);
     let list = Rect { y: inside.y + 1.min(inside.height), height: inside.height.saturating_sub(2), ..inside };
@@ -78,9 +80,9 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App) {
         let alerts = if run.alerts > 0 { format!("  !{}", run.alerts) } else { "  –".into() };
         Line::from(vec![
             Span::styled(mark, app.theme.style(Role::Chosen)),
-            Span::styled(left(&one_line(&run.folder.name()), names), app.theme.style(body)),
+            Span::styled(left(&ends(&one_line(&run.folder.name()), names - 1), names), app.theme.style(body)),
             Span::styled(left(run.state, 13), app.theme.style(role)),
-            Span::raw(left(&stage, 18)),
+            Span::raw(left(&stage, wherever)),
             Span::raw(tail),
             Span::styled(alerts, app.theme.style(if run.alerts > 0 { Role::Warn } else { Role::Dim })),
         ])
@@ -92,6 +94,17 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App) {
     };
     let bottom = Rect { y: inside.bottom().saturating_sub(1), height: 1.min(inside.height), ..inside };
     lines(frame, bottom, [Line::from(Span::styled(fit(&says, width), app.theme.style(Role::Focus)))]);
+}
+
+/// A name's beginning and its end: of runs that are named by their time the end tells which one it is.
+fn ends(name: &str, width: usize) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    if letters.len() <= width {
+        return name.to_string();
+    }
+    let tail = width.saturating_sub(1) * 2 / 3;
+    let head = width.saturating_sub(1 + tail);
+    letters[..head].iter().chain(&['…']).chain(&letters[letters.len() - tail..]).collect()
 }
 
 fn state_role(state: &str) -> Role {

@@ -57,6 +57,9 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App) {
         let says = format!(" {} {what} wait for a check (4)", check.offered - check.decided);
         all.push(Line::from(Span::styled(says, app.theme.style(Role::Human))));
     }
+    if all.is_empty() {
+        all.push(Line::from(fit(" nothing has begun yet", width)));
+    }
     lines(frame, area, all);
 }
 
