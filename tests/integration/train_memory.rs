@@ -28,6 +28,10 @@ fn long(lesson: Lesson) -> Lesson {
             settings.dropout = 0.1;
             Lesson::Preferences { pairs, held_out, replay, settings, seed }
         }
+        Lesson::Groups { groups, mut settings, seed } => {
+            settings.epochs = steps() as u32;
+            Lesson::Groups { groups, settings, seed }
+        }
         Lesson::Rewards { pairs, mut settings, seed } => {
             settings.epochs = steps() as u32;
             settings.dropout = 0.1;

@@ -172,7 +172,7 @@ impl Default for DpoSettings {
 
 /// Learning from rewards (RLOO), where dpo.learn = "rloo": every candidate that has a score and whose prompt has a pair that passed the
 /// gate pushes by how much better it is than the mean of its prompt's others. The reference is the model that wrote them. There is no
-/// value model: half of PPO's memory, and one learning rate less. Defaults are TRL's, where it has one.
+/// value model: PPO's has the size of the policy, and a learning rate of its own. Defaults are TRL's, where it has one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct RlooSettings {
