@@ -245,10 +245,11 @@ fn no_memory_is_lost_over_two_hundred_batches_and_ten_thousand_steps() {
             .unwrap();
     };
     (0..20).for_each(|number| batch(&mut sampler, number));
-    let (before, pages) = (resident(), sampler.pages_in_use());
+    let before = resident();
     (20..220).for_each(|number| batch(&mut sampler, number));
     assert!(steps > 10_000, "{steps}");
-    assert_eq!(sampler.pages_in_use(), pages, "only remembered prefixes stay");
+    // All prompts begin alike, and each thread remembers that for itself.
+    assert!(sampler.pages_in_use() <= sampler.threads(), "only the remembered prefix stays");
     let after = resident();
     eprintln!("{steps} steps: {before} KiB before, {after} KiB after");
     assert!(after < before * 1.05, "{before} KiB before, {after} KiB after");

@@ -32,10 +32,26 @@ fn commands(page: &str) -> Vec<String> {
     found
 }
 
+/// The words of a command line as a shell takes them apart, as far as these pages go.
+fn words(command: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
+    for character in command.chars() {
+        match quote {
+            Some(open) if character == open => quote = None,
+            None if matches!(character, '"' | '\'') => quote = Some(character),
+            None if character.is_whitespace() => words.push(std::mem::take(&mut word)),
+            _ => word.push(character),
+        }
+    }
+    words.push(word);
+    words.retain(|word| !word.is_empty());
+    words
+}
+
 /// The words after the program's name; `None` for what is not a call of it.
 fn call(command: &str) -> Option<Vec<String>> {
     let command = command.replace("cargo run --release -- ", "selfreward ");
-    let words: Vec<String> = command.split_whitespace().map(str::to_string).collect();
+    let words = words(&command);
     let at = words.iter().position(|word| word == "selfreward")?;
     // What stands before it sets variables or is a scheduler's.
     (words.len() > at + 1).then(|| words[at..].to_vec())

@@ -7,7 +7,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result};
@@ -95,7 +95,12 @@ impl Crew {
     }
 
     fn together(&self, work: &(dyn Fn() + Sync)) {
-        let Ok(_lead) = self.lead.try_lock() else { return work() };
+        let _lead = match self.lead.try_lock() {
+            Ok(lead) => lead,
+            // Somebody's work panicked once; nothing of it is left.
+            Err(TryLockError::Poisoned(lead)) => lead.into_inner(),
+            Err(TryLockError::WouldBlock) => return work(),
+        };
         let shared = &*self.shared;
         #[expect(
             unsafe_code,
